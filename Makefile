@@ -1,0 +1,40 @@
+# Every target installs what it needs first; nothing has to be prepared by hand.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+NODE_BIN := $(CURDIR)/node_modules/node/bin
+export PATH := $(NODE_BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+NODE := node --disable-warning=ExperimentalWarning
+UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
+NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
+
+.PHONY: help setup demo check test test-unit test-netns format
+
+help: ## Lists the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: node_modules/.ambit-installed ## Installs Node 26, the npm packages and the system tools
+	@scripts/system-tools.sh
+
+node_modules/.ambit-installed: package.json package-lock.json
+	@scripts/npm-install.sh
+	@touch $@
+
+demo: setup ## Two nodes and a shop on this machine: plain text, then mutual TLS, policy, failover (KEEP=1 leaves it up)
+	@$(NODE) demo/demo.ts
+
+check: setup ## Format, lint, types and the rules of the architecture
+	biome check --error-on-warnings .
+	tsc -p .
+	$(NODE) --test test/architecture.test.ts
+
+test: test-unit test-netns ## Every test of the repository
+
+test-unit: setup ## Tests that need no network namespace
+	$(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
+
+test-netns: setup ## Tests in real network namespaces, and the demo
+	$(NODE) --test --test-concurrency=1 $(NETNS_TESTS)
+
+format: setup ## Rewrites the sources in house format
+	biome check --write .

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Makes sure of the system tools that redirection, the sandbox and the tests call; by apt where root and apt are there.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+# command:Debian package
+wanted="iptables:iptables ip6tables:iptables iptables-legacy:iptables nft:nftables ipset:ipset ip:iproute2 tc:iproute2
+unshare:util-linux nsenter:util-linux mount:mount tcpdump:tcpdump conntrack:conntrack openssl:openssl protoc:protobuf-compiler
+nghttp:nghttp2-client curl:curl ps:procps"
+
+missing=
+for pair in $wanted; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+[ -n "${missing# }" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "setup: these packages are missing: $missing" >&2
+  echo "setup: install them as root (on Debian: apt install $missing) and run this again" >&2
+  exit 1
+fi
+echo "setup: installing $missing" >&2
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
