@@ -1,0 +1,34 @@
+/** Memory that system calls may write into: an ordinary byte array whose address never changes. */
+
+import { ffi } from './ffi.ts';
+
+let addressIn: (buffer: NativeBuffer) => bigint;
+
+/**
+ * A fixed block of zeroed bytes outside the JavaScript heap. The address is known to src/sys only, and the memory
+ * lives as long as this object: whoever hands it to the kernel or to OpenSSL keeps a reference.
+ */
+export class NativeBuffer {
+  readonly size: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  readonly #address: bigint;
+
+  static {
+    addressIn = (buffer) => buffer.#address;
+  }
+
+  constructor(size: number) {
+    // Not a typed array of its own: V8 keeps small ones inside the heap, where the collector moves them.
+    const memory = new ArrayBuffer(size);
+    this.size = size;
+    this.bytes = new Uint8Array(memory);
+    this.view = new DataView(memory);
+    this.#address = ffi.getRawPointer(memory);
+  }
+}
+
+/** For src/sys only: where the buffer begins. */
+export function addressOf(buffer: NativeBuffer): bigint {
+  return addressIn(buffer);
+}
