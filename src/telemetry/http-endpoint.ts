@@ -1,0 +1,84 @@
+/** A small HTTP server for operators and probes: admin pages, metrics, readiness. */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AmbitError, messageOf } from '../base/errors.ts';
+import { logger } from './log.ts';
+
+const log = logger('http');
+/** A probe or a person needs less; a slow client must not hold a socket for long. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Connections at once, over which new ones are refused. */
+const MAX_CONNECTIONS = 64;
+
+export interface EndpointRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly accept: string | undefined;
+}
+
+export interface EndpointResponse {
+  readonly status?: number;
+  readonly contentType?: string;
+  readonly body: string | Uint8Array;
+}
+
+export type EndpointHandler = (request: EndpointRequest) => EndpointResponse | Promise<EndpointResponse>;
+
+/** Routes are `METHOD /path`; a GET route answers HEAD as well. */
+export type EndpointRoutes = Readonly<Record<string, EndpointHandler>>;
+
+export class HttpEndpoint {
+  readonly #server: Server;
+  readonly #routes: EndpointRoutes;
+
+  constructor(routes: EndpointRoutes) {
+    this.#routes = routes;
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('request', (request, response) => void this.#answer(request, response));
+  }
+
+  /** Resolves with the port once it listens; rejects when it cannot. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => resolve((this.#server.address() as AddressInfo).port));
+    });
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.resume();
+    const { status = 200, contentType = 'text/plain; charset=utf-8', body } = await this.#dispatch(request);
+    response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  async #dispatch(request: IncomingMessage): Promise<EndpointResponse> {
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
+    try {
+      const url = new URL(request.url ?? '/', 'http://localhost');
+      const handler = this.#routes[`${method} ${url.pathname}`];
+      if (handler === undefined) return this.#unknown(url.pathname);
+      return await handler({ method, url, accept: request.headers.accept });
+    } catch (thrown) {
+      const code = thrown instanceof AmbitError ? thrown.code : undefined;
+      log.error('request failed', { url: request.url, error: messageOf(thrown), code });
+      return { status: 500, body: `${messageOf(thrown)}\n` };
+    }
+  }
+
+  #unknown(path: string): EndpointResponse {
+    const known = Object.keys(this.#routes).some((route) => route.endsWith(` ${path}`));
+    return known ? { status: 405, body: 'method not allowed\n' } : { status: 404, body: 'not found\n' };
+  }
+}
+
+export function jsonResponse(value: unknown): EndpointResponse {
+  return { contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+}

@@ -1,0 +1,166 @@
+/** The reactor threads as the control thread sees them: started, fed with messages, asked questions. */
+
+import { Worker } from 'node:worker_threads';
+import { messageOf } from '../../base/errors.ts';
+import { wakeReactor } from '../../io/reactor.ts';
+import { logger } from '../../telemetry/log.ts';
+import type { SeriesEntry } from '../../telemetry/series-store.ts';
+import type { ZtunnelConfig } from '../config.ts';
+import { errors } from '../errors.ts';
+import type { FromReactor, ReactorBoot, ReactorDump, ToReactor } from '../proxy/messages.ts';
+
+const log = logger('reactors');
+/** A thread that does not answer a dump in this time is busy or stuck; the dump goes on without it. */
+const DUMP_TIMEOUT_MS = 5000;
+/** Old generation limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
+const REACTOR_HEAP_MB = 1024;
+
+/** What the control thread does with what the reactors tell it. */
+export interface ReactorEvents {
+  onSeries(memory: SharedArrayBuffer, entry: SeriesEntry): void;
+  onLog(text: string): void;
+  onIdentityWanted(identity: string): void;
+  onPodStarted(thread: number, uid: string, attempt: number, error: string | undefined): void;
+  onPodStopped(thread: number, uid: string): void;
+  /** A thread has ended although nobody asked it to: the process cannot go on. */
+  onFailure(error: Error): void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  wakeFd: number;
+  series: SharedArrayBuffer | undefined;
+  drained: boolean;
+}
+
+interface PendingDump {
+  readonly parts: ReactorDump[];
+  missing: number;
+  readonly finish: () => void;
+}
+
+export class ReactorPool {
+  readonly #events: ReactorEvents;
+  readonly #threads: Thread[] = [];
+  readonly #dumps = new Map<number, PendingDump>();
+  #nextDump = 1;
+  #onDrained: (() => void) | undefined;
+
+  constructor(events: ReactorEvents) {
+    this.#events = events;
+  }
+
+  get size(): number {
+    return this.#threads.length;
+  }
+
+  /** Resolves when every thread's loop runs. */
+  async start(config: ZtunnelConfig): Promise<void> {
+    const starts = Array.from({ length: config.workerThreads }, (_, index) =>
+      this.#startThread({ config, index }),
+    );
+    await Promise.all(starts);
+  }
+
+  /** Sends a message to every thread. */
+  broadcast(message: ToReactor): void {
+    for (let index = 0; index < this.#threads.length; index++) this.send(index, message);
+  }
+
+  send(index: number, message: ToReactor): void {
+    const thread = this.#threads[index]!;
+    thread.worker.postMessage(message);
+    wakeReactor(thread.wakeFd);
+  }
+
+  /** Connections of all threads, and where asked for the mesh state of one of them. */
+  dump(withMesh: boolean): Promise<ReactorDump> {
+    const id = this.#nextDump++;
+    return new Promise((resolve) => {
+      const parts: ReactorDump[] = [];
+      const finish = () => {
+        clearTimeout(timer);
+        this.#dumps.delete(id);
+        resolve(mergeDumps(parts));
+      };
+      const timer = setTimeout(finish, DUMP_TIMEOUT_MS);
+      this.#dumps.set(id, { parts, missing: this.#threads.length, finish });
+      this.#threads.forEach((_, index) => {
+        this.send(index, { kind: 'dump', id, withMesh: withMesh && index === 0 });
+      });
+    });
+  }
+
+  /** Resolves when no thread has a connection left, or at the deadline, after which all are cut. */
+  async drain(deadlineMs: number): Promise<void> {
+    const drained = new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    this.broadcast({ kind: 'drain' });
+    const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, deadlineMs, 'late'));
+    if ((await Promise.race([drained, deadline])) !== 'late') return;
+    log.warn('closing the connections that outlived the drain', { deadline_ms: deadlineMs });
+    this.broadcast({ kind: 'close-all' });
+    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 500))]);
+  }
+
+  #startThread(boot: ReactorBoot): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(new URL('../proxy/reactor-thread.ts', import.meta.url), {
+        workerData: boot,
+        name: `reactor-${boot.index}`,
+        resourceLimits: { maxOldGenerationSizeMb: REACTOR_HEAP_MB },
+      });
+      const thread: Thread = { worker, wakeFd: -1, series: undefined, drained: false };
+      this.#threads[boot.index] = thread;
+      worker.on('message', (message: FromReactor) => {
+        if (message.kind === 'ready') resolve();
+        this.#onMessage(boot.index, thread, message);
+      });
+      worker.on('error', (thrown) => {
+        reject(thrown);
+        this.#events.onFailure(
+          errors.AMBIT_WORKER_FAILED(`reactor ${boot.index} failed: ${messageOf(thrown)}`, thrown),
+        );
+      });
+    });
+  }
+
+  #onMessage(index: number, thread: Thread, message: FromReactor): void {
+    switch (message.kind) {
+      case 'ready':
+        thread.wakeFd = message.wakeFd;
+        thread.series = message.series;
+        return;
+      case 'series':
+        return this.#events.onSeries(thread.series!, message.entry);
+      case 'log':
+        return this.#events.onLog(message.text);
+      case 'identity-wanted':
+        return this.#events.onIdentityWanted(message.identity);
+      case 'pod-started':
+        return this.#events.onPodStarted(index, message.uid, message.attempt, message.error);
+      case 'pod-stopped':
+        return this.#events.onPodStopped(index, message.uid);
+      case 'dump':
+        return this.#onDump(message.id, message.dump);
+      case 'drained':
+        thread.drained = true;
+        if (this.#threads.every((one) => one.drained)) this.#onDrained?.();
+    }
+  }
+
+  #onDump(id: number, dump: ReactorDump): void {
+    const pending = this.#dumps.get(id);
+    if (pending === undefined) return;
+    pending.parts.push(dump);
+    pending.missing--;
+    if (pending.missing === 0) pending.finish();
+  }
+}
+
+function mergeDumps(parts: readonly ReactorDump[]): ReactorDump {
+  const mesh = parts.find((part) => part.mesh !== undefined)?.mesh;
+  const connections = parts.flatMap((part) => part.connections);
+  return mesh === undefined ? { connections } : { connections, mesh };
+}

@@ -1,0 +1,110 @@
+/** What can go wrong in the node proxy, and how each error shows in the response_flags label. */
+
+import { type AmbitError, errorCatalogue } from '../base/errors.ts';
+
+export const errors = errorCatalogue({
+  AMBIT_ZTUNNEL_CONFIG_INVALID: {
+    side: 'config',
+    hint: 'Correct the environment variables that the message names and start ztunnel again.',
+  },
+  AMBIT_SELF_CALL: {
+    side: 'downstream',
+    hint: 'A client connected to a port of the proxy itself; connect to the application port.',
+  },
+  AMBIT_WORKLOAD_UNKNOWN: {
+    side: 'control-plane',
+    hint: 'The control plane has not told this proxy about the pod: check its connection with ambit status.',
+  },
+  AMBIT_NO_HEALTHY_UPSTREAM: {
+    side: 'upstream',
+    hint: 'No ready endpoint serves that port: check the pods and the Service with ambit ztunnel-config service.',
+  },
+  AMBIT_ROUTE_REFUSED: {
+    side: 'upstream',
+    hint: 'The destination is bound to a waypoint or gateway that cannot be used: check that it is ready.',
+  },
+  AMBIT_HBONE_DIAL_TIMEOUT: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'A NetworkPolicy may be blocking HBONE port 15008 between the two pods.',
+  },
+  AMBIT_HBONE_STATUS: {
+    side: 'upstream',
+    hint: 'The proxy at the destination refused the tunnel: its own log says why.',
+  },
+  AMBIT_POLICY_DENIED: {
+    side: 'policy',
+    hint: 'Change the AuthorizationPolicy or PeerAuthentication that the message names if this call is meant to be allowed.',
+  },
+  AMBIT_POLICY_CHANGED: {
+    side: 'policy',
+    hint: 'A policy that came into force while the connection was open forbids it.',
+  },
+  AMBIT_CERTIFICATE_REVOKED: {
+    side: 'downstream',
+    hint: 'The peer shows a certificate that the revocation list names: it has to get a new one.',
+  },
+  AMBIT_IDENTITY_UNAVAILABLE: {
+    side: 'control-plane',
+    hint: 'No certificate could be had for this identity: look at the CA with ambit ztunnel-config certificate.',
+  },
+  AMBIT_INBOUND_REFUSED: {
+    side: 'downstream',
+    hint: 'The tunnel asked for a destination that this pod does not serve.',
+  },
+  AMBIT_POD_REMOVED: {
+    side: 'internal',
+    hint: 'The pod has left the mesh or has been deleted; its connections are closed.',
+  },
+  AMBIT_DRAIN_DEADLINE: {
+    side: 'internal',
+    hint: 'The proxy was told to stop and the connection outlived its grace period.',
+  },
+  AMBIT_POD_START_FAILED: {
+    side: 'internal',
+    hint: 'Listeners could not be opened in the pod’s network namespace; it is tried again every few seconds.',
+  },
+  AMBIT_CONNECTION_LIMIT: {
+    side: 'downstream',
+    hint: 'The pod holds as many connections as one pod may; find out what opens them.',
+  },
+  AMBIT_ZDS_PROTOCOL: {
+    side: 'internal',
+    hint: 'The node agent and this proxy disagree about their protocol: their versions must match.',
+  },
+  AMBIT_WORKER_FAILED: {
+    side: 'internal',
+    hint: 'A reactor thread has stopped; the process ends so that it is restarted whole.',
+  },
+});
+
+/** Values of the response_flags label, as in Istio's ztunnel. */
+export type ResponseFlag =
+  | '-'
+  | 'DENY'
+  | 'CONNECT'
+  | 'TLS_FAILURE'
+  | 'H2_HANDSHAKE_FAILURE'
+  | 'NETWORK_POLICY'
+  | 'IDENTITY_ERROR'
+  | 'CERT_REVOKED';
+
+const FLAG_OF_CODE: Readonly<Record<string, ResponseFlag>> = {
+  AMBIT_POLICY_DENIED: 'DENY',
+  AMBIT_POLICY_CHANGED: 'DENY',
+  AMBIT_CERTIFICATE_REVOKED: 'CERT_REVOKED',
+  AMBIT_IDENTITY_UNAVAILABLE: 'IDENTITY_ERROR',
+  AMBIT_HBONE_DIAL_TIMEOUT: 'NETWORK_POLICY',
+  AMBIT_TLS_HANDSHAKE: 'TLS_FAILURE',
+};
+
+/** The label value for how a connection ended; `-` for a good end. */
+export function responseFlagOf(error: AmbitError | undefined): ResponseFlag {
+  if (error === undefined) return '-';
+  const known = FLAG_OF_CODE[error.code];
+  if (known !== undefined) return known;
+  if (error.code.startsWith('AMBIT_TLS')) return 'TLS_FAILURE';
+  if (error.code.startsWith('AMBIT_PEER')) return 'IDENTITY_ERROR';
+  if (error.code.startsWith('AMBIT_HTTP2')) return 'H2_HANDSHAKE_FAILURE';
+  return error.side === 'upstream' ? 'CONNECT' : '-';
+}

@@ -1,0 +1,168 @@
+/** Every open connection of one reactor thread: live byte counts, re-evaluation of verdicts, cutting. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../base/ip.ts';
+import type { SpiffeId } from '../../base/spiffe-id.ts';
+import type { SeriesStore } from '../../telemetry/series-store.ts';
+import { responseFlagOf } from '../errors.ts';
+import { logCompleted, logFailed, logOpened } from '../telemetry/access-log.ts';
+import type { ConnectionAddresses, ConnectionParties } from '../telemetry/connection-parties.ts';
+import { type ByteTotals, countFailure, TrafficSeries } from '../telemetry/traffic-series.ts';
+import type { ConnectionProtocol, ConnectionSummary } from './messages.ts';
+
+/** What the policies of the destination judge an inbound connection by. */
+export interface Subject {
+  readonly workloadUid: string;
+  readonly sourceIdentity: SpiffeId | undefined;
+  readonly sourceIp: IpAddress;
+  readonly destinationIp: IpAddress;
+  readonly destinationPort: number;
+}
+
+export interface ConnectionDescription {
+  readonly podUid: string;
+  readonly parties: ConnectionParties;
+  readonly addresses: ConnectionAddresses;
+  readonly originalDestination: SocketAddress;
+  readonly protocol: ConnectionProtocol;
+  /** Only inbound connections are judged by policy. */
+  readonly subject?: Subject;
+  /** `issuer/serial` keys of the peer's certificates, only where there was mutual TLS. */
+  readonly peerCertificates?: readonly string[];
+}
+
+/** A connection from the moment its destination is known until it has ended. */
+export class TrackedConnection {
+  readonly description: ConnectionDescription;
+  readonly #tracker: ConnectionTracker;
+  readonly #traffic: TrafficSeries;
+  readonly #openedAtMs: number;
+  readonly #totals: ByteTotals;
+  readonly #cut: (error: AmbitError) => void;
+  #ended = false;
+
+  constructor(
+    tracker: ConnectionTracker,
+    description: ConnectionDescription,
+    relay: { readonly totals: ByteTotals; readonly cut: (error: AmbitError) => void },
+  ) {
+    this.description = description;
+    this.#tracker = tracker;
+    this.#totals = relay.totals;
+    this.#cut = relay.cut;
+    this.#openedAtMs = tracker.clock();
+    this.#traffic = new TrafficSeries(tracker.store, description.parties);
+    logOpened(description.parties, description.addresses);
+  }
+
+  /** Ends the connection from our side; `ended` follows when its sockets are closed. */
+  cut(error: AmbitError): void {
+    this.#cut(error);
+  }
+
+  reportBytes(): void {
+    this.#traffic.report(this.#totals);
+  }
+
+  /** Called by the relay's owner exactly when it is over; later calls change nothing. */
+  ended(error: AmbitError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { parties, addresses } = this.description;
+    this.reportBytes();
+    this.#traffic.closed();
+    this.#tracker.forget(this);
+    if (error !== undefined) countFailure(this.#tracker.store, parties, responseFlagOf(error));
+    logCompleted(parties, addresses, {
+      bytesReceived: this.#totals.received,
+      bytesSent: this.#totals.sent,
+      durationMs: this.#tracker.clock() - this.#openedAtMs,
+      error,
+    });
+  }
+
+  summary(): ConnectionSummary {
+    const { podUid, parties, addresses, originalDestination, protocol } = this.description;
+    return {
+      podUid,
+      direction: parties.reporter === 'source' ? 'outbound' : 'inbound',
+      src: formatSocketAddress(addresses.source),
+      originalDst: formatSocketAddress(originalDestination),
+      actualDst: formatSocketAddress(addresses.destination),
+      protocol,
+    };
+  }
+}
+
+export class ConnectionTracker {
+  readonly store: SeriesStore;
+  readonly clock: () => number;
+  readonly #connections = new Set<TrackedConnection>();
+  readonly #perPod = new Map<string, number>();
+  #onEmpty: (() => void) | undefined;
+
+  /** The clock gives milliseconds that never go back. */
+  constructor(store: SeriesStore, clock: () => number) {
+    this.store = store;
+    this.clock = clock;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  /** Open connections of one pod. */
+  countOf(podUid: string): number {
+    return this.#perPod.get(podUid) ?? 0;
+  }
+
+  opened(
+    description: ConnectionDescription,
+    relay: { readonly totals: ByteTotals; readonly cut: (error: AmbitError) => void },
+  ): TrackedConnection {
+    const connection = new TrackedConnection(this, description, relay);
+    this.#connections.add(connection);
+    this.#perPod.set(description.podUid, this.countOf(description.podUid) + 1);
+    return connection;
+  }
+
+  /** Counts and logs a connection that never came about. */
+  failed(parties: ConnectionParties, addresses: ConnectionAddresses, error: AmbitError): void {
+    countFailure(this.store, parties, responseFlagOf(error));
+    logFailed(parties, addresses, error);
+  }
+
+  forget(connection: TrackedConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    const { podUid } = connection.description;
+    const left = this.countOf(podUid) - 1;
+    if (left > 0) this.#perPod.set(podUid, left);
+    else this.#perPod.delete(podUid);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  reportBytes(): void {
+    for (const connection of this.#connections) connection.reportBytes();
+  }
+
+  /** Cuts every connection for which the judge has an error; the judge must not open or close connections itself. */
+  cutWhere(judge: (description: ConnectionDescription) => AmbitError | undefined): number {
+    const doomed: [TrackedConnection, AmbitError][] = [];
+    for (const connection of this.#connections) {
+      const error = judge(connection.description);
+      if (error !== undefined) doomed.push([connection, error]);
+    }
+    for (const [connection, error] of doomed) connection.cut(error);
+    return doomed.length;
+  }
+
+  summaries(): ConnectionSummary[] {
+    return [...this.#connections].map((connection) => connection.summary());
+  }
+
+  /** Calls back once, as soon as no connection is open; at once when none is. */
+  whenEmpty(callback: () => void): void {
+    if (this.#connections.size === 0) callback();
+    else this.#onEmpty = callback;
+  }
+}
