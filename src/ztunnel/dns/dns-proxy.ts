@@ -1,0 +1,184 @@
+/** The DNS server of one pod: answers names of the mesh from the mesh state, and forwards everything else. */
+
+import { type IpAddress, type IpFamily, parseIp, type SocketAddress } from '../../base/ip.ts';
+import type { Reactor } from '../../io/reactor.ts';
+import { TcpListener } from '../../io/tcp-listener.ts';
+import { UdpSocket } from '../../io/udp-socket.ts';
+import type { NetworkNamespace } from '../../sys/network-namespace.ts';
+import type { SeriesStore } from '../../telemetry/series-store.ts';
+import {
+  DNS_REQUESTS,
+  DNS_UPSTREAM_FAILURES,
+  DNS_UPSTREAM_REQUESTS,
+  DNS_UPSTREAM_SECONDS,
+  LIMIT_REACHED,
+} from '../telemetry/metric-definitions.ts';
+import { DnsForwarder } from './dns-forwarder.ts';
+import {
+  type DnsQuery,
+  type DnsRecord,
+  parseQuery,
+  queryTypeName,
+  RCODE_FORMAT_ERROR,
+  RCODE_OK,
+  RCODE_SERVER_FAILURE,
+  TYPE_A,
+  TYPE_AAAA,
+  writeAnswer,
+  writeError,
+} from './dns-message.ts';
+import { DnsTcpSession } from './dns-tcp-session.ts';
+
+export const DNS_PROXY_PORT = 15053;
+const TTL_SECONDS = 30;
+/** Connections at once of one pod's resolver library, which opens one per query at most. */
+const MAX_TCP_SESSIONS = 64;
+const TCP_LIMIT_BYTES = 0xffff;
+
+/** What the mesh knows of a name. */
+export type NameResolution =
+  | {
+      readonly kind: 'addresses';
+      readonly v4: readonly IpAddress[];
+      readonly v6: readonly IpAddress[];
+      /** Set when the name was found only after a search domain had been taken off. */
+      readonly canonicalName?: string | undefined;
+    }
+  | { readonly kind: 'forward' };
+
+/** Who asks, for the labels of the metrics. */
+export interface DnsClient {
+  readonly canonicalService: string;
+  readonly canonicalRevision: string;
+}
+
+export interface DnsProxyOptions {
+  readonly reactor: Reactor;
+  readonly store: SeriesStore;
+  readonly namespace: NetworkNamespace;
+  readonly mark: number;
+  readonly nameservers: readonly IpAddress[];
+  /** Whether AAAA questions may be answered with addresses. */
+  readonly ipv6: boolean;
+  resolve(name: string): NameResolution;
+  client(): DnsClient;
+}
+
+type Reply = (message: Uint8Array) => void;
+
+export class DnsProxy {
+  readonly #options: DnsProxyOptions;
+  readonly #forwarder: DnsForwarder;
+  readonly #closers: (() => void)[] = [];
+  readonly #sessions = new Set<DnsTcpSession>();
+
+  /** @throws AmbitError when the sockets on the pod's IPv4 loopback cannot be opened. */
+  constructor(options: DnsProxyOptions) {
+    this.#options = options;
+    this.#forwarder = new DnsForwarder(options.reactor, options.nameservers, options);
+  }
+
+  /** Opens the listeners on one loopback address of the pod. */
+  listen(ip: IpAddress): void {
+    const { reactor, namespace, mark } = this.#options;
+    const address: SocketAddress = { ip, port: DNS_PROXY_PORT };
+    const socketOptions = { namespace, mark, reusePort: true };
+    const udp = UdpSocket.bind(reactor, address, socketOptions, (data, from) => {
+      this.#onMessage(data, 'udp', (answer) => void udp.send(answer, from));
+    });
+    this.#closers.push(() => udp.close());
+    const tcp = TcpListener.listen(reactor, address, socketOptions, (socket) => {
+      if (this.#sessions.size >= MAX_TCP_SESSIONS) {
+        this.#count(LIMIT_REACHED, ['dns_tcp_sessions']);
+        return socket.close();
+      }
+      this.#sessions.add(
+        new DnsTcpSession(socket, {
+          onMessage: (message, session) => this.#onMessage(message, 'tcp', (answer) => session.send(answer)),
+          onEnd: (session) => this.#sessions.delete(session),
+        }),
+      );
+    });
+    this.#closers.push(() => tcp.close());
+  }
+
+  close(): void {
+    for (const close of this.#closers.splice(0)) close();
+    for (const session of [...this.#sessions]) session.close();
+    this.#forwarder.close();
+  }
+
+  #onMessage(data: Uint8Array, protocol: 'udp' | 'tcp', reply: Reply): void {
+    const query = parseQuery(data);
+    if (query === undefined) {
+      const error = writeError(data, RCODE_FORMAT_ERROR);
+      if (error !== undefined && (data[2]! & 0x80) === 0) reply(error);
+      return;
+    }
+    const labels = this.#labels(query, protocol);
+    this.#count(DNS_REQUESTS, labels);
+    const resolution = this.#options.resolve(query.name);
+    if (resolution.kind === 'forward' || !isAddressType(query.type))
+      this.#forward(query, data, labels, reply);
+    else reply(this.#answer(query, resolution, protocol));
+  }
+
+  #answer(
+    query: DnsQuery,
+    found: NameResolution & { kind: 'addresses' },
+    protocol: 'udp' | 'tcp',
+  ): Uint8Array {
+    const family: IpFamily = query.type === TYPE_A ? 4 : 6;
+    const addresses = family === 4 ? found.v4 : this.#options.ipv6 ? found.v6 : [];
+    const records: DnsRecord[] = [];
+    const owner = found.canonicalName ?? query.name;
+    if (found.canonicalName !== undefined) {
+      records.push({ kind: 'cname', name: query.name, target: found.canonicalName, ttlSeconds: TTL_SECONDS });
+    }
+    for (const ip of addresses) records.push({ kind: 'address', name: owner, ip, ttlSeconds: TTL_SECONDS });
+    return writeAnswer(
+      query,
+      { rcode: RCODE_OK, records },
+      protocol === 'udp' ? query.udpBytes : TCP_LIMIT_BYTES,
+    );
+  }
+
+  #forward(query: DnsQuery, message: Uint8Array, labels: readonly string[], reply: Reply): void {
+    this.#count(DNS_UPSTREAM_REQUESTS, labels);
+    const failed = () => {
+      this.#count(DNS_UPSTREAM_FAILURES, labels);
+      reply(writeAnswer(query, { rcode: RCODE_SERVER_FAILURE, records: [] }, query.udpBytes));
+    };
+    const accepted = this.#forwarder.forward({
+      message: Uint8Array.from(message),
+      question: query.question,
+      onAnswer: (answer, elapsedMs) => {
+        if (answer === undefined) return failed();
+        const { store } = this.#options;
+        store.observe(DNS_UPSTREAM_SECONDS, store.series(DNS_UPSTREAM_SECONDS, labels), elapsedMs / 1000);
+        reply(answer);
+      },
+    });
+    if (!accepted) {
+      this.#count(LIMIT_REACHED, ['dns_pending_queries']);
+      failed();
+    }
+  }
+
+  #labels(query: DnsQuery, protocol: 'udp' | 'tcp'): string[] {
+    const { canonicalService, canonicalRevision } = this.#options.client();
+    return [queryTypeName(query.type), protocol, canonicalService, canonicalRevision];
+  }
+
+  #count(metric: string, labels: readonly string[]): void {
+    const { store } = this.#options;
+    store.add(store.series(metric, labels), 1);
+  }
+}
+
+function isAddressType(type: number): boolean {
+  return type === TYPE_A || type === TYPE_AAAA;
+}
+
+export const LOOPBACK_V4 = parseIp('127.0.0.1')!;
+export const LOOPBACK_V6 = parseIp('::1')!;
