@@ -23,6 +23,8 @@ export const TAG = {
 const MAX_DEPTH = 16;
 /** Bytes of an object identifier at most; the longest that X.509 knows have 10. */
 const MAX_OID_BYTES = 32;
+/** The bits that say that the tag number continues in further bytes; X.509 has no such tag. */
+const HIGH_TAG = 0x1f;
 /** Octets of a GeneralizedTime, YYYYMMDDHHMMSSZ. */
 const MAX_TIME_OCTETS = 15;
 /** Octets of a length at most: 4 cover anything that fits into memory. */
@@ -157,6 +159,7 @@ export class DerReader {
     const start = this.#offset;
     if (start + 2 > this.#end) throw malformed('truncated', start);
     if (bytes[start] !== tag) throw malformed(`tag ${hex(tag)} expected, ${hex(bytes[start]!)} found`, start);
+    if ((tag & HIGH_TAG) === HIGH_TAG) throw malformed('a tag of several bytes', start);
     const first = bytes[start + 1]!;
     this.#content = first < 0x80 ? start + 2 : start + 2 + (first & 0x7f);
     const length = first < 0x80 ? first : this.#longLength(start, first & 0x7f);
