@@ -27,6 +27,7 @@ const TARGET_OPTIONS: Readonly<Record<string, string>> = {
 const PROTOCOL_NAMES: Readonly<Record<string, string>> = { '6': 'tcp', '17': 'udp' };
 /** Matches that come with `-p` and that some versions print and others do not. */
 const PROTOCOL_MATCHES = new Set(['tcp', 'udp']);
+const MATCHES_EVERYTHING = /^-[sd] (0\.0\.0\.0|::)\/0$/;
 const OPTION_ALIASES: Readonly<Record<string, string>> = {
   '--to-port': '--to-ports',
   '--destination-port': '--dport',
@@ -69,7 +70,8 @@ export function canonicalRule(spec: string): string {
       if (owner !== 'protocol') matches.push(`-m ${name}`);
     } else {
       const basic = BASIC_OPTIONS[option.name];
-      matches.push(basic === undefined ? `${owner}:${render(option, option.name)}` : render(option, basic));
+      const text = basic === undefined ? `${owner}:${render(option, option.name)}` : render(option, basic);
+      if (!MATCHES_EVERYTHING.test(text)) matches.push(text);
     }
   }
   return [...matches.sort(), ...targets.slice(0, 1), ...targets.slice(1).sort()].join(' ');
