@@ -5,11 +5,11 @@ import { AmbitError } from '../base/errors.ts';
 import { parseSpiffeId, type SpiffeId } from '../base/spiffe-id.ts';
 import { contextTag, DerReader, TAG } from './der-reader.ts';
 import { identityErrors } from './errors.ts';
-import { type Extension, findExtension, readExtensions } from './extensions.ts';
+import { type Extension, readExtensions } from './extensions.ts';
 import { OID } from './object-identifiers.ts';
 import { decodePem } from './pem.ts';
 import { isSignedBy, isSupportedKey } from './signature-algorithm.ts';
-import { readSubjectAlternativeNames } from './subject-alternative-names.ts';
+import { subjectAlternativeNamesOf } from './subject-alternative-names.ts';
 
 /** Bytes of PEM accepted; a request for an RSA key of 4096 bits has 1.7 KiB, one of the mesh 0.5. */
 export const MAX_CSR_BYTES = 8 * 1024;
@@ -133,9 +133,8 @@ function describeKey(key: KeyObject): string {
 }
 
 function readIdentity(extensions: readonly Extension[]): SpiffeId | undefined {
-  const extension = findExtension(extensions, OID.subjectAltName);
-  if (extension === undefined) return undefined;
-  const { uris, otherNames } = readSubjectAlternativeNames(extension.value);
+  if (!extensions.some((extension) => extension.oid === OID.subjectAltName)) return undefined;
+  const { uris, otherNames } = subjectAlternativeNamesOf(extensions);
   if (uris.length !== 1 || otherNames > 0) {
     throw identityErrors.AMBIT_CSR_NAMES(
       `the request has ${uris.length} URI names and ${otherNames} others; one SPIFFE ID is expected`,

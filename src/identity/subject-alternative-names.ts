@@ -4,6 +4,8 @@ import { type IpAddress, ipToBytes } from '../base/ip.ts';
 import { contextTag, DerReader, TAG } from './der-reader.ts';
 import { contextPrimitive, type DerValue, sequence } from './der-writer.ts';
 import { identityErrors } from './errors.ts';
+import { type Extension, findExtension } from './extensions.ts';
+import { OID } from './object-identifiers.ts';
 
 const DNS_NAME = 2;
 const URI = 6;
@@ -19,8 +21,14 @@ export interface SubjectAlternativeNames {
   readonly otherNames: number;
 }
 
-/** Reads the value of the extension; throws AMBIT_DER_MALFORMED, also when a URI has characters no URI may have. */
-export function readSubjectAlternativeNames(extensionValue: Uint8Array): SubjectAlternativeNames {
+/** The names that a list of extensions holds, none when the extension is missing. Throws AMBIT_DER_MALFORMED. */
+export function subjectAlternativeNamesOf(extensions: readonly Extension[]): SubjectAlternativeNames {
+  const extension = findExtension(extensions, OID.subjectAltName);
+  return extension === undefined ? { uris: [], otherNames: 0 } : readNames(extension.value);
+}
+
+/** Throws AMBIT_DER_MALFORMED, also when a URI has characters no URI may have. */
+function readNames(extensionValue: Uint8Array): SubjectAlternativeNames {
   const outer = new DerReader(extensionValue);
   const names = outer.enter(TAG.sequence);
   outer.finish();
