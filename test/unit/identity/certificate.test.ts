@@ -8,58 +8,18 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AmbitError } from '../../../src/base/errors.ts';
 import { parseIp } from '../../../src/base/ip.ts';
-import { parseSpiffeId } from '../../../src/base/spiffe-id.ts';
-import {
-  type CertificateProfile,
-  type Issuer,
-  issueCertificate,
-  issueRootCertificate,
-  issuerOf,
-} from '../../../src/identity/certificate.ts';
+import { issueCertificate, issuerOf } from '../../../src/identity/certificate.ts';
 import { inspectCertificate } from '../../../src/identity/certificate-info.ts';
 import { findPathToRoot } from '../../../src/identity/certificate-path.ts';
 import { KeyPair } from '../../../src/identity/key-pair.ts';
 import { encodePem } from '../../../src/identity/pem.ts';
 import { TrustBundle } from '../../../src/identity/trust-bundle.ts';
+import { issue, makeIntermediate, makeRoot, spiffeId, wholeSeconds, workload } from './authorities.ts';
 import { openssl } from './openssl.ts';
 
-const IDENTITY = parseSpiffeId('spiffe://cluster.local/ns/shop/sa/cart')!;
-const NOW = Math.floor(Date.now() / 1000) * 1000;
-const HOUR_MS = 3_600_000;
-const YEAR_MS = 365 * 24 * HOUR_MS;
+const IDENTITY = spiffeId('spiffe://cluster.local/ns/shop/sa/cart');
 const folder = mkdtempSync(join(tmpdir(), 'ambit-certificate-'));
 after(() => rmSync(folder, { recursive: true }));
-
-interface Authority {
-  readonly issuer: Issuer;
-  readonly der: Uint8Array;
-}
-
-function authorityProfile(commonName: string, pathLength?: number): CertificateProfile {
-  const limit = pathLength === undefined ? {} : { pathLength };
-  return { kind: 'authority', organization: 'cluster.local', commonName, ...limit };
-}
-
-function makeRoot(name: string, pathLength?: number, key = KeyPair.generate()): Authority {
-  const profile = authorityProfile(name, pathLength);
-  const der = issueRootCertificate(key, { profile, notBeforeMs: NOW, notAfterMs: NOW + 10 * YEAR_MS });
-  return { issuer: issuerOf(der, key), der };
-}
-
-function makeIntermediate(above: Authority, name: string, pathLength?: number): Authority {
-  const key = KeyPair.generate();
-  const der = issue(above, authorityProfile(name, pathLength), key);
-  return { issuer: issuerOf(der, key), der };
-}
-
-function issue(authority: Authority, profile: CertificateProfile, key = KeyPair.generate()): Uint8Array {
-  return issueCertificate(authority.issuer, {
-    profile,
-    publicKeyDer: key.publicKeyDer,
-    notBeforeMs: NOW,
-    notAfterMs: NOW + HOUR_MS,
-  });
-}
 
 function pemFile(name: string, ...ders: readonly Uint8Array[]): string {
   const path = join(folder, name);
@@ -78,11 +38,11 @@ function textOf(der: Uint8Array): string {
   return openssl(['x509', '-inform', 'DER', '-noout', '-text'], der);
 }
 
-const workload: CertificateProfile = { kind: 'workload', identity: IDENTITY };
+const cart = workload(IDENTITY);
 
 test('a workload certificate verifies as client and as server under strict checks', () => {
   const root = makeRoot('root');
-  const leaf = issue(root, workload);
+  const leaf = issue(root, cart);
   for (const purpose of ['sslclient', 'sslserver']) {
     assert.match(opensslVerify(leaf, [root.der], [], purpose), /leaf\.pem: OK/);
   }
@@ -90,7 +50,7 @@ test('a workload certificate verifies as client and as server under strict check
 
 test('a workload certificate has one critical URI name, no subject, no CA bit, both usages and a long serial', () => {
   const root = makeRoot('root');
-  const text = textOf(issue(root, workload));
+  const text = textOf(issue(root, cart));
   assert.match(text, /Version: 3/);
   assert.match(text, /Subject: *\n/);
   assert.match(text, /Signature Algorithm: ecdsa-with-SHA256/);
@@ -138,7 +98,7 @@ test('keys of every supported kind sign certificates that verify', () => {
   ].map((pair) => KeyPair.fromPem(pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()));
   for (const key of keys) {
     const root = makeRoot('root', undefined, key);
-    assert.match(opensslVerify(issue(root, workload), [root.der], [], 'sslclient'), /OK/);
+    assert.match(opensslVerify(issue(root, cart), [root.der], [], 'sslclient'), /OK/);
   }
   assert.match(textOf(makeRoot('r', undefined, keys[0]).der), /ecdsa-with-SHA384/);
   assert.match(textOf(makeRoot('r', undefined, keys[1]).der), /sha256WithRSAEncryption/);
@@ -156,27 +116,28 @@ test('an issuer certificate made by OpenSSL, RSA with a printable subject, signs
   const args = ['req', '-x509', '-new', '-key', keyPath, '-config', conf, '-days', '10', '-outform', 'DER'];
   const der = openssl(args, '', 'buffer');
   const key = KeyPair.fromPem(openssl(['pkey', '-in', keyPath]));
-  const leaf = issue({ issuer: issuerOf(der, key), der }, workload);
+  const leaf = issue({ issuer: issuerOf(der, key), der }, cart);
   assert.match(opensslVerify(leaf, [der], [], 'sslclient'), /OK/);
 });
 
 test('times are kept to the second, also beyond the year 2049', () => {
   const root = makeRoot('root');
+  const notBeforeMs = wholeSeconds();
   const notAfterMs = Date.UTC(2061, 4, 6, 7, 8, 9);
   const der = issueCertificate(root.issuer, {
-    profile: workload,
+    profile: cart,
     publicKeyDer: KeyPair.generate().publicKeyDer,
-    notBeforeMs: NOW,
+    notBeforeMs,
     notAfterMs,
   });
   const info = inspectCertificate(der);
-  assert.equal(info.notBeforeMs, NOW);
+  assert.equal(info.notBeforeMs, notBeforeMs);
   assert.equal(info.notAfterMs, notAfterMs);
 });
 
 test('inspection tells subject, identity, serial number and validity', () => {
   const root = makeRoot('root-1');
-  const leaf = issue(root, workload);
+  const leaf = issue(root, cart);
   const info = inspectCertificate(leaf);
   assert.deepEqual(info.spiffeId, IDENTITY);
   assert.equal(info.subject, '');
@@ -194,7 +155,7 @@ test('a path to a root is found through intermediates in any order, and judged a
   const root = makeRoot('root');
   const upper = makeIntermediate(root, 'upper', 1);
   const lower = makeIntermediate(upper, 'lower', 0);
-  const leaf = issue(lower, workload);
+  const leaf = issue(lower, cart);
   const x509 = (...ders: Uint8Array[]) => ders.map((der) => inspectCertificate(der).x509);
   const other = makeRoot('other');
   const path = findPathToRoot(
@@ -214,7 +175,7 @@ test('a path to a root is found through intermediates in any order, and judged a
 test('an intermediate beyond the path length of its issuer leads nowhere, as with OpenSSL', () => {
   const root = makeRoot('root', 0);
   const lower = makeIntermediate(root, 'lower');
-  const leaf = issue(lower, workload);
+  const leaf = issue(lower, cart);
   const [leafX509, lowerX509, rootX509] = [leaf, lower.der, root.der].map(
     (der) => inspectCertificate(der).x509,
   );
@@ -225,8 +186,8 @@ test('an intermediate beyond the path length of its issuer leads nowhere, as wit
 test('a certificate without CA bit is no issuer, whatever it signed', () => {
   const root = makeRoot('root');
   const key = KeyPair.generate();
-  const middle = issue(root, workload, key);
-  const leaf = issue({ issuer: issuerOf(middle, key), der: middle }, workload);
+  const middle = issue(root, cart, key);
+  const leaf = issue({ issuer: issuerOf(middle, key), der: middle }, cart);
   const [leafX509, middleX509, rootX509] = [leaf, middle, root.der].map(
     (der) => inspectCertificate(der).x509,
   );
@@ -236,7 +197,7 @@ test('a certificate without CA bit is no issuer, whatever it signed', () => {
 test('a root with the name of another but its own key does not verify what the other signed', () => {
   const root = makeRoot('same');
   const impostor = makeRoot('same');
-  const leaf = inspectCertificate(issue(root, workload)).x509;
+  const leaf = inspectCertificate(issue(root, cart)).x509;
   assert.equal(findPathToRoot(leaf, [], [inspectCertificate(impostor.der).x509]), undefined);
 });
 
@@ -254,6 +215,6 @@ test('a trust bundle holds each root once and is compared by content', () => {
 
 test('the private key that OpenSSL gets is the one the certificate is for', () => {
   const key = KeyPair.generate();
-  const leaf = issue(makeRoot('root'), workload, key);
+  const leaf = issue(makeRoot('root'), cart, key);
   assert.ok(inspectCertificate(leaf).x509.checkPrivateKey(createPrivateKey(key.exportPkcs8Pem())));
 });
