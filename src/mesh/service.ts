@@ -1,6 +1,6 @@
 /** A service: a host name with virtual addresses and ports, backed by the workloads that name it. */
 
-import type { IpAddress } from '../base/ip.ts';
+import type { IpAddress, IpFamily } from '../base/ip.ts';
 import type { Extension, GatewayAddress } from './gateway-address.ts';
 import type { PortMapping } from './workload.ts';
 
@@ -56,4 +56,9 @@ export interface Service {
   readonly weightedWaypoints: readonly WeightedWaypoint[];
   /** NAMESPACE: clients of other namespaces neither resolve nor reach it as a service. */
   readonly visibility: Visibility;
+}
+
+/** Whether a service that declares these families may be reached by an address of that one. */
+export function allowsFamily(families: IpFamilies, family: IpFamily): boolean {
+  return families === 'IPV4_ONLY' ? family === 4 : families !== 'IPV6_ONLY' || family === 6;
 }
