@@ -46,12 +46,6 @@ function draw(list: EndpointList, query: EndpointQuery): ChosenEndpoint | undefi
   return index < 0 ? undefined : { workload: list.workload(index), port: list.port(index) };
 }
 
-/** The uids of all endpoints that {@link chooseEndpoint} may draw. */
-export function eligibleUids(record: ServiceRecord, query: EndpointQuery): string[] {
-  const list = buildList(record, query);
-  return Array.from({ length: list.size }, (_, i) => list.workload(i).uid);
-}
-
 function cachedList(record: ServiceRecord, query: EndpointQuery): EndpointList {
   const { source, port, purpose } = query;
   // A port that the service lacks is not cached: a scan of all ports must not cost memory.

@@ -18,10 +18,6 @@ export class EndpointList {
     this.#total = this.#sums?.at(-1) ?? workloads.length;
   }
 
-  get size(): number {
-    return this.#workloads.length;
-  }
-
   /** Draws an index by a number in [0, 1); -1 when there is nothing to draw. */
   draw(random: number): number {
     if (this.#total === 0) return -1;

@@ -101,7 +101,10 @@ export class MeshState {
 
   /** The name is `namespace/name`; an unknown one is fine. */
   removeAuthorization(name: string): void {
-    this.#update((recorder) => recorder?.recordPolicy(this.#policies.remove(name), undefined));
+    this.#update((recorder) => {
+      const before = this.#policies.remove(name);
+      recorder?.recordPolicy(before, undefined);
+    });
   }
 
   workloads(): MapIterator<Workload> {
