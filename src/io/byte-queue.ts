@@ -3,6 +3,9 @@
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 
+/** Leftovers up to this size move to a small buffer while a connection waits for the rest, in bytes. */
+const SMALL_SIZE = 4096;
+
 /**
  * Bytes [start, end) of `buffer` wait to be consumed. Producers write at `end` and advance it, consumers read at
  * `start` and advance it; both are plain numbers because every byte of the data plane passes here.
@@ -17,7 +20,7 @@ export class ByteQueue {
     this.capacity = capacity;
   }
 
-  /** Taken from the pool on first use; the same object until {@link releaseIfEmpty}. */
+  /** Taken from the pool on first use. The same object throughout a callback. */
   get buffer(): NativeBuffer {
     this.#buffer ??= acquireBuffer(this.capacity);
     return this.#buffer;
@@ -57,11 +60,33 @@ export class ByteQueue {
     this.start = 0;
   }
 
-  /** Gives the memory back when nothing waits; only between callbacks. */
-  releaseIfEmpty(): void {
-    if (this.#buffer === undefined || this.start !== this.end) return;
-    releaseBuffer(this.#buffer);
-    this.#buffer = undefined;
-    this.clear();
+  /** Before bytes are put in: undoes {@link settle}. Only between callbacks. */
+  expand(): void {
+    if (this.#buffer !== undefined && this.#buffer.size < this.capacity) this.#moveTo(this.capacity);
+  }
+
+  /**
+   * After a callback: gives the memory back when nothing waits, and most of it when little does, so that an idle
+   * connection costs next to nothing.
+   */
+  settle(): void {
+    if (this.#buffer === undefined) return;
+    if (this.start === this.end) {
+      releaseBuffer(this.#buffer);
+      this.#buffer = undefined;
+      this.clear();
+    } else if (this.length <= SMALL_SIZE && this.#buffer.size > SMALL_SIZE) {
+      this.#moveTo(SMALL_SIZE);
+    }
+  }
+
+  #moveTo(size: number): void {
+    const from = this.#buffer!;
+    const to = acquireBuffer(size);
+    to.bytes.set(from.bytes.subarray(this.start, this.end));
+    this.end -= this.start;
+    this.start = 0;
+    this.#buffer = to;
+    releaseBuffer(from);
   }
 }

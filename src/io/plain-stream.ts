@@ -1,24 +1,36 @@
 /** A byte stream over a TCP connection without encryption. */
 
-import type { AmbitError } from '../base/errors.ts';
-import type { SocketAddress } from '../base/ip.ts';
-import type { ByteQueue } from './byte-queue.ts';
-import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
-import type { Reactor } from './reactor.ts';
-import type { TcpSocket } from './tcp-socket.ts';
+import { BufferedStream } from './buffered-stream.ts';
 
-export declare class PlainStream implements ByteStream {
-  constructor(socket: TcpSocket, handler: ByteStreamHandler);
-  handler: ByteStreamHandler;
-  readonly reactor: Reactor;
-  readonly input: ByteQueue;
-  readonly output: ByteQueue;
-  readonly localAddress: SocketAddress;
-  readonly remoteAddress: SocketAddress;
-  outputSpace(): number;
-  flushSoon(): void;
-  pauseInput(): void;
-  resumeInput(): void;
-  shutdownOutput(): void;
-  close(error?: AmbitError): void;
+/** Takes the socket over, connecting or open; onOpen() follows in a later turn. */
+export class PlainStream extends BufferedStream {
+  protected begin(): void {
+    this.opened();
+  }
+
+  protected proceed(): void {}
+
+  protected fill(): number {
+    const { input } = this;
+    const count = this.socket.receiveInto(input.buffer, input.end, input.space());
+    if (count > 0) input.end += count;
+    return count;
+  }
+
+  protected drain(): boolean {
+    const { output } = this;
+    while (output.length > 0) {
+      const count = this.socket.sendFrom(output.buffer, output.start, output.length);
+      if (count < 0) return false;
+      output.consume(count);
+    }
+    return true;
+  }
+
+  protected endOutput(): boolean {
+    this.socket.shutdownWrite();
+    return true;
+  }
+
+  protected dispose(): void {}
 }

@@ -1,41 +1,58 @@
 /** One TCP connection on a reactor. */
 
 import type { AmbitError } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { IpFamily, SocketAddress } from '../base/ip.ts';
+import { familyOf, formatSocketAddress } from '../base/ip.ts';
+import { ERRNO } from '../sys/errno.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
-import type { Reactor } from './reactor.ts';
+import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
+import * as sockets from '../sys/sockets.ts';
+import { applyTcpOptions, bindWithoutPort, type KeepAlive } from '../sys/tcp-options.ts';
+import { connectError, connectionError } from './connection-errors.ts';
+import { ioErrors } from './errors.ts';
+import {
+  FAILED as EVENT_FAILED,
+  type EventHandler,
+  HANGUP,
+  READABLE,
+  type Reactor,
+  type Timer,
+  WRITABLE,
+} from './reactor.ts';
+
+export type { KeepAlive } from '../sys/tcp-options.ts';
 
 /** Result of a read or write that the kernel cannot serve now; the handler is told when it can. */
 export const WOULD_BLOCK = -1;
 /** Result of a read or write on a connection that is, or just became, closed; onClosed has been called. */
 export const FAILED = -2;
 
-export interface KeepAlive {
-  readonly idleMs: number;
-  readonly intervalMs: number;
-  readonly probes: number;
-}
+/** As ztunnel's: a peer that is there answers within milliseconds, retransmitted SYNs included within seconds. */
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 export interface SocketOptions {
   /** Where the socket is made; it stays there. */
-  readonly namespace?: NetworkNamespace;
+  readonly namespace?: NetworkNamespace | undefined;
   /** SO_MARK; needs CAP_NET_ADMIN in the namespace. */
-  readonly mark?: number;
+  readonly mark?: number | undefined;
   /** IP_TRANSPARENT and IP_FREEBIND, so that `bindTo` may be an address of somebody else. */
-  readonly transparent?: boolean;
-  readonly bindTo?: SocketAddress;
-  readonly keepAlive?: KeepAlive;
+  readonly transparent?: boolean | undefined;
+  /** Source address; port 0 lets the kernel choose one for this very destination. */
+  readonly bindTo?: SocketAddress | undefined;
+  readonly keepAlive?: KeepAlive | undefined;
   /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. */
-  readonly userTimeoutMs?: number;
-  readonly connectTimeoutMs?: number;
+  readonly userTimeoutMs?: number | undefined;
+  readonly connectTimeoutMs?: number | undefined;
   /** Family of the socket when it shall not be that of the remote address. */
-  readonly family?: IpFamily;
+  readonly family?: IpFamily | undefined;
 }
 
 export interface TcpSocketHandler {
   onConnected?(): void;
   onReadable(): void;
+  /** After a write did not take everything there is room again. */
   onWritable(): void;
   /** Exactly once: connect failure, reset or local close (undefined). Never called from within connect(). */
   onClosed(error: AmbitError | undefined): void;
@@ -43,30 +60,260 @@ export interface TcpSocketHandler {
 
 export type TcpSocketState = 'connecting' | 'open' | 'closed';
 
-export declare class TcpSocket {
-  private constructor();
+/** Until its owner has set a handler, an accepted socket keeps still. */
+const NOBODY: TcpSocketHandler = { onReadable() {}, onWritable() {}, onClosed() {} };
+
+/**
+ * Reads and writes are direct system calls on memory of the caller; the handler learns when to try. Edge-triggered:
+ * after onReadable() read until WOULD_BLOCK (which costs no system call after a short read) or come back by defer().
+ */
+export class TcpSocket implements EventHandler {
+  handler: TcpSocketHandler;
+  readonly reactor: Reactor;
+  readonly #outgoing: boolean;
+  #state: TcpSocketState;
+  #fd = -1;
+  #remote: SocketAddress | undefined;
+  #local: SocketAddress | undefined;
+  #connectTimer: Timer | undefined;
+  /** Whether a read may give something: not after one came up short, since whatever comes then is a new event. */
+  #readable = false;
+  #writable = true;
+  /** The end of the stream is among what can be read, and will not be told again. */
+  #endPending = false;
+
+  private constructor(reactor: Reactor, handler: TcpSocketHandler, outgoing: boolean) {
+    this.reactor = reactor;
+    this.handler = handler;
+    this.#outgoing = outgoing;
+    this.#state = outgoing ? 'connecting' : 'open';
+  }
+
+  /** Never throws for what the network or the kernel says: that comes by onClosed() in a later turn. */
   static connect(
     reactor: Reactor,
     remote: SocketAddress,
     options: SocketOptions,
-    handler: TcpSocketHandler,
-  ): TcpSocket;
-  static accepted(reactor: Reactor, fd: number, handler?: TcpSocketHandler): TcpSocket;
-  handler: TcpSocketHandler;
-  readonly reactor: Reactor;
-  readonly fd: number;
-  readonly localAddress: SocketAddress;
-  readonly remoteAddress: SocketAddress;
-  readonly state: TcpSocketState;
+    handler: TcpSocketHandler = NOBODY,
+  ): TcpSocket {
+    const socket = new TcpSocket(reactor, handler, true);
+    socket.#remote = remote;
+    const error = socket.#dial(remote, options);
+    if (error !== undefined) reactor.defer({ run: () => socket.close(error) });
+    return socket;
+  }
+
+  /** Takes a connected descriptor over. @throws AMBIT_SYSTEM_CALL_FAILED when it cannot be watched; it is closed then */
+  static accepted(
+    reactor: Reactor,
+    fd: number,
+    handler: TcpSocketHandler = NOBODY,
+    remote?: SocketAddress,
+  ): TcpSocket {
+    const socket = new TcpSocket(reactor, handler, false);
+    socket.#adopt(fd);
+    socket.#remote = remote;
+    return socket;
+  }
+
+  /** -1 when closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get state(): TcpSocketState {
+    return this.#state;
+  }
+
+  /** Asked from the kernel once; 0.0.0.0:0 when the first to ask comes after the close. */
+  get localAddress(): SocketAddress {
+    if (this.#local === undefined && this.#fd >= 0) this.#local = sockets.localAddressOf(this.#fd);
+    return this.#local ?? UNKNOWN_ADDRESS;
+  }
+
+  get remoteAddress(): SocketAddress {
+    if (this.#remote === undefined && this.#fd >= 0) this.#remote = sockets.remoteAddressOf(this.#fd);
+    return this.#remote ?? UNKNOWN_ADDRESS;
+  }
+
+  /** Whether the peer has ended or broken the connection, so that reading on will meet the end. */
+  get endPending(): boolean {
+    return this.#endPending;
+  }
+
   /** > 0 bytes; 0 end of stream; WOULD_BLOCK; FAILED. Without a system call where nothing can have arrived. */
-  receiveInto(buffer: NativeBuffer, offset: number, length: number): number;
+  receiveInto(buffer: NativeBuffer, offset: number, length: number): number {
+    if (!this.#readable || length === 0) return this.#state === 'closed' ? FAILED : WOULD_BLOCK;
+    const count = sockets.readInto(this.#fd, buffer, offset, length);
+    if (count >= 0) {
+      if (count < length && count > 0 && !this.#endPending) this.#readable = false;
+      return count;
+    }
+    if (count === -ERRNO.EAGAIN) {
+      this.#readable = false;
+      return WOULD_BLOCK;
+    }
+    return this.#fail(count);
+  }
+
   /** > 0 bytes taken, perhaps fewer than `length`; WOULD_BLOCK; FAILED. */
-  sendFrom(buffer: NativeBuffer, offset: number, length: number): number;
+  sendFrom(buffer: NativeBuffer, offset: number, length: number): number {
+    if (!this.#writable || this.#state !== 'open') return this.#state === 'closed' ? FAILED : WOULD_BLOCK;
+    const count = sockets.writeFrom(this.#fd, buffer, offset, length);
+    if (count >= 0) {
+      if (count < length) this.#writable = false;
+      return count;
+    }
+    if (count === -ERRNO.EAGAIN) {
+      this.#writable = false;
+      return WOULD_BLOCK;
+    }
+    return this.#fail(count);
+  }
+
+  /** For whoever writes to the descriptor by other means and met a full buffer: asks for onWritable(). */
+  expectWritable(): void {
+    this.#writable = false;
+  }
+
+  /** Closes with the error that stands for a negated errno, met by whoever used the descriptor by other means. */
+  closeWithErrno(result: number): void {
+    this.close(connectionError(this.remoteAddress, this.#outgoing, result));
+  }
+
   /** Sends FIN; reading goes on. */
-  shutdownWrite(): void;
-  close(): void;
-  /** Closes with RST. */
-  abort(): void;
+  shutdownWrite(): void {
+    if (this.#state === 'open') sockets.shutdownWriting(this.#fd);
+  }
+
+  /** Calls onClosed() before it returns; a second call does nothing. */
+  close(error?: AmbitError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#readable = false;
+    this.#connectTimer?.cancel();
+    if (this.#fd >= 0) {
+      this.reactor.forget(this.#fd);
+      sockets.closeDescriptor(this.#fd);
+      this.#fd = -1;
+    }
+    this.handler.onClosed(error);
+  }
+
+  /** Closes with RST: the peer's reads and writes fail. */
+  abort(error?: AmbitError): void {
+    if (this.#fd >= 0) sockets.lingerZero(this.#fd);
+    this.close(error);
+  }
+
+  /**
+   * Gives the descriptor up without closing it, for another process or a relay that uses it directly. The handler
+   * hears no more.
+   */
+  detach(): number {
+    const fd = this.#fd;
+    this.#state = 'closed';
+    this.#fd = -1;
+    this.#connectTimer?.cancel();
+    this.reactor.deregister(fd);
+    return fd;
+  }
+
   /** Where the connection was headed before it was redirected here, as the kernel's connection tracking knows it. */
-  originalDestination(): SocketAddress | undefined;
+  originalDestination(): SocketAddress | undefined {
+    if (this.#fd < 0) return undefined;
+    return sockets.originalDestinationOf(this.#fd, familyOf(this.localAddress.ip));
+  }
+
+  onEvents(events: number): void {
+    if (this.#state === 'connecting' && !this.#finishConnect(events)) return;
+    if ((events & (HANGUP | EVENT_FAILED)) !== 0) this.#endPending = true;
+    if ((events & (READABLE | HANGUP | EVENT_FAILED)) !== 0) {
+      this.#readable = true;
+      this.handler.onReadable();
+    }
+    if ((events & WRITABLE) !== 0 && !this.#writable && this.#state === 'open') {
+      this.#writable = true;
+      this.handler.onWritable();
+    }
+  }
+
+  onFailure(thrown: unknown): void {
+    const peer = formatSocketAddress(this.remoteAddress);
+    this.abort(
+      ioErrors.AMBIT_HANDLER_FAILED(`connection with ${peer} dropped: ${messageOf(thrown)}`, thrown),
+    );
+  }
+
+  #dial(remote: SocketAddress, options: SocketOptions): AmbitError | undefined {
+    const fd = openConnecting(remote, options);
+    if (fd < 0) return connectError(remote, fd);
+    try {
+      this.#adopt(fd);
+    } catch (thrown) {
+      return ioErrors.AMBIT_CONNECT_FAILED(
+        `connect to ${formatSocketAddress(remote)}: ${messageOf(thrown)}`,
+        thrown,
+      );
+    }
+    const timeoutMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+    this.#connectTimer = this.reactor.setTimer(timeoutMs, () => {
+      const where = formatSocketAddress(remote);
+      this.close(ioErrors.AMBIT_CONNECT_TIMED_OUT(`connect to ${where}: no answer within ${timeoutMs} ms`));
+    });
+    return undefined;
+  }
+
+  #adopt(fd: number): void {
+    try {
+      this.reactor.register(fd, this);
+    } catch (thrown) {
+      sockets.closeDescriptor(fd);
+      throw thrown;
+    }
+    this.#fd = fd;
+  }
+
+  /** Whether the connection is open now. */
+  #finishConnect(events: number): boolean {
+    const result = sockets.takeSocketError(this.#fd);
+    if (result === 0 && (events & WRITABLE) === 0) return false;
+    this.#connectTimer?.cancel();
+    this.#connectTimer = undefined;
+    if (result < 0) {
+      this.close(connectError(this.remoteAddress, result));
+      return false;
+    }
+    this.#state = 'open';
+    this.handler.onConnected?.();
+    return this.state === 'open';
+  }
+
+  #fail(result: number): typeof FAILED {
+    this.closeWithErrno(result);
+    return FAILED;
+  }
+}
+
+/** A socket that has begun to connect, or a negated errno. */
+function openConnecting(remote: SocketAddress, options: SocketOptions): number {
+  const { namespace } = options;
+  return namespace === undefined ? dialHere(remote, options) : namespace.run(() => dialHere(remote, options));
+}
+
+function dialHere(remote: SocketAddress, options: SocketOptions): number {
+  const family = options.family ?? familyOf(remote.ip);
+  const fd = sockets.openSocket(family, 'stream');
+  if (fd < 0) return fd;
+  let result = applyTcpOptions(fd, family, options);
+  if (result === 0 && options.bindTo !== undefined) result = bindSource(fd, options.bindTo, family);
+  if (result === 0) result = sockets.connectSocket(fd, remote, family);
+  if (result === 0 || result === -ERRNO.EINPROGRESS) return fd;
+  sockets.closeDescriptor(fd);
+  return result;
+}
+
+function bindSource(fd: number, source: SocketAddress, family: IpFamily): number {
+  const result = source.port === 0 ? bindWithoutPort(fd) : 0;
+  return result < 0 ? result : sockets.bindSocket(fd, source, family);
 }

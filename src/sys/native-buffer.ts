@@ -2,7 +2,7 @@
 
 import { ffi } from './ffi.ts';
 
-let addressIn: (buffer: NativeBuffer) => bigint;
+let baseOf: (buffer: NativeBuffer) => bigint;
 
 /**
  * A fixed block of zeroed bytes outside the JavaScript heap. The address is known to src/sys only, and the memory
@@ -15,7 +15,7 @@ export class NativeBuffer {
   readonly #address: bigint;
 
   static {
-    addressIn = (buffer) => buffer.#address;
+    baseOf = (buffer) => buffer.#address;
   }
 
   constructor(size: number) {
@@ -30,5 +30,17 @@ export class NativeBuffer {
 
 /** For src/sys only: where the buffer begins. */
 export function addressOf(buffer: NativeBuffer): bigint {
-  return addressIn(buffer);
+  return baseOf(buffer);
+}
+
+/**
+ * For src/sys only: the address of a range that a system call may fill or read.
+ * @throws RangeError for a range outside the buffer, the one mistake here that would corrupt memory
+ */
+export function addressAt(buffer: NativeBuffer, offset: number, length: number): bigint {
+  if (offset < 0 || length < 0 || offset + length > buffer.size) {
+    throw new RangeError(`bytes ${offset} to ${offset + length} of a buffer of ${buffer.size}`);
+  }
+  const base = baseOf(buffer);
+  return offset === 0 ? base : base + BigInt(offset);
 }

@@ -1,0 +1,219 @@
+/** What plain and encrypted byte streams have in common: queues, turns, pausing, half-close. */
+
+import type { AmbitError } from '../base/errors.ts';
+import type { SocketAddress } from '../base/ip.ts';
+import { ByteQueue } from './byte-queue.ts';
+import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
+import type { Flushable, Reactor, Task } from './reactor.ts';
+import type { TcpSocket, TcpSocketHandler } from './tcp-socket.ts';
+import { FAILED, WOULD_BLOCK } from './tcp-socket.ts';
+
+/** Of each queue, in bytes: four reads of 256 KiB move a MiB (design.md §4), and a send takes as much. */
+export const QUEUE_CAPACITY = 256 * 1024;
+/** Fills of the input queue per turn, so that one bulk stream cannot starve the rest. */
+const FILLS_PER_TURN = 4;
+
+/**
+ * Subclasses say how bytes get into `input` and out of `output`. They open by calling {@link opened} once, after
+ * {@link begin}.
+ */
+export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Task, Flushable {
+  handler: ByteStreamHandler;
+  readonly reactor: Reactor;
+  readonly input = new ByteQueue(QUEUE_CAPACITY);
+  readonly output = new ByteQueue(QUEUE_CAPACITY);
+  protected readonly socket: TcpSocket;
+  #open = false;
+  #begun = false;
+  #closed = false;
+  #paused = false;
+  /** Leftover input is to be offered again, although nothing may have come. */
+  #resumed = false;
+  #readQueued = false;
+  #inputEnded = false;
+  #flushQueued = false;
+  /** The kernel did not take everything. */
+  #blocked = false;
+  #outputState: 'open' | 'ending' | 'ended' = 'open';
+
+  constructor(socket: TcpSocket, handler: ByteStreamHandler) {
+    this.socket = socket;
+    this.reactor = socket.reactor;
+    this.handler = handler;
+    socket.handler = this;
+    if (socket.state === 'open') this.#queueRead();
+  }
+
+  /** Called once when the connection stands. */
+  protected abstract begin(): void;
+  /** Called when something arrives before {@link opened}. */
+  protected abstract proceed(): void;
+  /** Reads into `input` what is there and fits: bytes, 0 at the end, WOULD_BLOCK, or FAILED after closing. */
+  protected abstract fill(): number;
+  /** Hands `output` to the kernel; false when something is left for later. May close. */
+  protected abstract drain(): boolean;
+  /** Announces the end of output; false when even that has to wait. */
+  protected abstract endOutput(): boolean;
+  /** Called once when the socket is closed. */
+  protected abstract dispose(): void;
+
+  get localAddress(): SocketAddress {
+    return this.socket.localAddress;
+  }
+
+  get remoteAddress(): SocketAddress {
+    return this.socket.remoteAddress;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  outputSpace(): number {
+    if (this.#blocked || !this.#open || this.#closed || this.#outputState !== 'open') return 0;
+    return this.output.space();
+  }
+
+  flushSoon(): void {
+    if (this.#flushQueued) return;
+    this.#flushQueued = true;
+    this.reactor.atTurnEnd(this);
+  }
+
+  pauseInput(): void {
+    this.#paused = true;
+  }
+
+  /** Leftover bytes are offered again, in a task of their own. Also after the queue had been left full. */
+  resumeInput(): void {
+    this.#paused = false;
+    this.#resumed = true;
+    this.#queueRead();
+  }
+
+  shutdownOutput(): void {
+    if (this.#outputState !== 'open') return;
+    this.#outputState = 'ending';
+    this.flushSoon();
+  }
+
+  close(error?: AmbitError): void {
+    if (error === undefined) this.socket.close();
+    else this.socket.abort(error);
+  }
+
+  onConnected(): void {
+    this.#begin();
+  }
+
+  onReadable(): void {
+    if (!this.#begun) return;
+    if (this.#open) this.#readSome();
+    else this.proceed();
+  }
+
+  onWritable(): void {
+    this.flushSoon();
+  }
+
+  onClosed(error: AmbitError | undefined): void {
+    this.#closed = true;
+    this.dispose();
+    // The turn's end gives the queues back: a callback that is running may still look at them.
+    this.flushSoon();
+    this.handler.onClosed(error);
+  }
+
+  onFailure(thrown: unknown): void {
+    this.socket.onFailure(thrown);
+  }
+
+  /** A read put off: the first one, the rest of a long one, or one after a pause. */
+  run(): void {
+    this.#readQueued = false;
+    if (this.#closed) return;
+    if (!this.#begun) this.#begin();
+    else if (this.#open) this.#readSome();
+  }
+
+  flush(): void {
+    this.#flushQueued = false;
+    if (this.#closed) {
+      this.output.clear();
+      this.output.settle();
+      this.input.clear();
+      this.input.settle();
+      return;
+    }
+    const wasBlocked = this.#blocked;
+    const wasFull = this.output.length > QUEUE_CAPACITY / 2;
+    this.#blocked = !this.drain() || !this.#endIfDue();
+    if (this.#closed || this.#blocked) return;
+    this.output.settle();
+    if (this.#open && (wasBlocked || wasFull)) this.handler.onOutputSpace();
+  }
+
+  /** The stream is usable from now on. */
+  protected opened(): void {
+    this.#open = true;
+    this.handler.onOpen();
+    if (this.output.length > 0 || this.#outputState === 'ending') this.flushSoon();
+    this.#readSome();
+  }
+
+  #begin(): void {
+    this.#begun = true;
+    this.begin();
+  }
+
+  #queueRead(): void {
+    if (this.#readQueued) return;
+    this.#readQueued = true;
+    this.reactor.defer(this);
+  }
+
+  #readSome(): void {
+    if (this.#resumed) {
+      this.#resumed = false;
+      if (this.input.length > 0) this.handler.onInput();
+    }
+    for (let fills = 0; fills < FILLS_PER_TURN; fills++) {
+      if (!this.#wantsInput()) return this.input.settle();
+      const count = this.fill();
+      if (count <= 0) return this.#fillEnded(count);
+      this.handler.onInput();
+    }
+    this.input.settle();
+    if (this.#wantsInput()) this.#queueRead();
+  }
+
+  /** Whether to read on; makes room for it. */
+  #wantsInput(): boolean {
+    if (this.#paused || this.#closed || this.#inputEnded) return false;
+    this.input.expand();
+    if (this.input.space() < QUEUE_CAPACITY / 2) this.input.compact();
+    return this.input.space() > 0;
+  }
+
+  #fillEnded(result: number): void {
+    if (result === FAILED || this.#closed) return;
+    this.input.settle();
+    if (result === WOULD_BLOCK) return;
+    this.#inputEnded = true;
+    this.handler.onInputEnd();
+    this.#closeIfDone();
+  }
+
+  /** Sends the end of output once everything before it is out; false when that has to wait. */
+  #endIfDue(): boolean {
+    if (this.#outputState !== 'ending' || this.#closed) return true;
+    if (!this.#open || !this.endOutput()) return false;
+    this.#outputState = 'ended';
+    this.#closeIfDone();
+    return true;
+  }
+
+  #closeIfDone(): void {
+    if (this.#inputEnded && this.#outputState === 'ended') this.close();
+  }
+}

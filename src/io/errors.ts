@@ -1,0 +1,49 @@
+/** Errors of connections: what went wrong between us and a peer. */
+
+import { errorCatalogue } from '../base/errors.ts';
+
+export const ioErrors = errorCatalogue({
+  AMBIT_CONNECT_REFUSED: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'Nothing listens on that port, or a rule rejects it: check that the workload is up and serves the port.',
+  },
+  AMBIT_CONNECT_TIMED_OUT: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'Packets are dropped on the way: check NetworkPolicies (allow port 15008), firewalls and the node of the peer.',
+  },
+  AMBIT_CONNECT_UNREACHABLE: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'There is no route to that address: check the pod network and that the address still belongs to a workload.',
+  },
+  AMBIT_CONNECT_FAILED: {
+    side: 'internal',
+    hint: 'The socket could not be made or bound here: look the named error up in connect(2) and check limits and capabilities.',
+  },
+  AMBIT_LISTEN_FAILED: {
+    side: 'internal',
+    hint: 'EADDRINUSE: another process has the port. EACCES, EPERM: a capability is missing (NET_BIND_SERVICE, NET_ADMIN).',
+  },
+  AMBIT_DOWNSTREAM_RESET: {
+    side: 'downstream',
+    hint: 'The client broke the connection off; its own log says why.',
+  },
+  AMBIT_UPSTREAM_RESET: {
+    side: 'upstream',
+    hint: 'The server broke the connection off; its own log says why.',
+  },
+  AMBIT_DOWNSTREAM_LOST: {
+    side: 'downstream',
+    hint: 'The client stopped answering: its node or the network between failed.',
+  },
+  AMBIT_UPSTREAM_LOST: {
+    side: 'upstream',
+    hint: 'The server stopped answering: its node or the network between failed.',
+  },
+  AMBIT_HANDLER_FAILED: {
+    side: 'internal',
+    hint: 'This is a defect of Ambit: please report it with the log line of scope "reactor" that precedes it.',
+  },
+});
