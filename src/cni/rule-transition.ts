@@ -113,11 +113,9 @@ function referencesTo(view: TableView, name: string): Reference[] {
 function bodyDifferences({ table, chains }: TableView, chain: Chain): RuleDifference[] {
   const saved = chains.get(chain.name);
   if (saved === undefined) return [{ kind: 'missing-chain', table, chain: chain.name }];
-  const wanted = chain.rules.map(canonicalRule);
-  const found = saved.map(canonicalRule);
-  if (wanted.join('\n') === found.join('\n')) return [];
-  const missing = without(wanted, found);
-  const extra = without(found, wanted);
+  if (chain.rules.map(canonicalRule).join('\n') === saved.map(canonicalRule).join('\n')) return [];
+  const missing = without(chain.rules, saved);
+  const extra = without(saved, chain.rules);
   if (missing.length === 0 && extra.length === 0) return [{ kind: 'rule-order', table, chain: chain.name }];
   return [
     ...missing.map((rule) => ({ kind: 'missing-rule', table, chain: chain.name, rule }) as const),
@@ -125,11 +123,11 @@ function bodyDifferences({ table, chains }: TableView, chain: Chain): RuleDiffer
   ];
 }
 
-/** `all` less one occurrence for each in `taken`. */
+/** `all` less one equivalent rule for each in `taken`. */
 function without(all: readonly string[], taken: readonly string[]): string[] {
-  const rest = [...taken];
+  const rest = taken.map(canonicalRule);
   return all.filter((one) => {
-    const index = rest.indexOf(one);
+    const index = rest.indexOf(canonicalRule(one));
     if (index >= 0) rest.splice(index, 1);
     return index < 0;
   });

@@ -1,0 +1,106 @@
+/** Puts the capture rules of a pod in force inside its network namespace, verifies them, and takes them away. */
+
+import type { NetworkNamespace } from '../sys/network-namespace.ts';
+import { cniErrors } from './errors.ts';
+import type { IptablesChoice, IptablesTools } from './iptables-tools.ts';
+import { ipv6Facts } from './namespace-facts.ts';
+import {
+  assumeUntouched,
+  observeRules,
+  type RuleFinding,
+  type RuleGoal,
+  reachGoals,
+  ruleFindings,
+} from './namespace-rules.ts';
+import { OUTPUT_CHAIN, PREROUTING_CHAIN } from './redirection-constants.ts';
+import { type RedirectionOptions, redirectionRules } from './redirection-rules.ts';
+import { NO_RETURN_ROUTING, type ReturnRouting } from './return-routing.ts';
+import { EMPTY_RULE_SET } from './rule-set.ts';
+
+const OWNED_CHAINS = [PREROUTING_CHAIN, OUTPUT_CHAIN];
+
+/** Redirection by the node's flavour of iptables. Every method may be repeated without harm. */
+export class Redirection {
+  readonly #choice: IptablesChoice;
+
+  constructor(choice: IptablesChoice) {
+    this.#choice = choice;
+  }
+
+  /**
+   * Puts the rules in force; a namespace that already has them is not touched.
+   * @param isFresh nothing was ever done in this namespace, so that looking first is not worth its time
+   * @returns what was not as it should have been; nothing for a fresh namespace
+   * @throws AMBIT_CNI_PROGRAM_FAILED, AMBIT_CNI_RULES_NOT_IN_FORCE, AMBIT_CNI_NO_IPTABLES
+   */
+  async ensure(
+    namespace: NetworkNamespace,
+    options: RedirectionOptions,
+    isFresh: boolean,
+  ): Promise<RuleFinding[]> {
+    const goals = this.#goals(namespace, options);
+    if (isFresh) {
+      await reachGoals(namespace, goals.map(assumeUntouched));
+      return [];
+    }
+    const observations = await observeRules(namespace, goals);
+    const findings = observations.flatMap(ruleFindings);
+    if (findings.length > 0) await reachGoals(namespace, observations);
+    // A node that changed its flavour would otherwise have every rule twice.
+    if (this.#choice.other !== undefined) await this.#removeFlavour(namespace, this.#choice.other, undefined);
+    return findings;
+  }
+
+  /** What is not as it should be now, in the chosen flavour. @throws AMBIT_CNI_PROGRAM_FAILED */
+  async verify(namespace: NetworkNamespace, options: RedirectionOptions): Promise<RuleFinding[]> {
+    return (await observeRules(namespace, this.#goals(namespace, options))).flatMap(ruleFindings);
+  }
+
+  /**
+   * Takes away everything, in both flavours and families.
+   * @returns whether there was anything
+   * @throws AMBIT_CNI_PROGRAM_FAILED, AMBIT_CNI_RULES_NOT_IN_FORCE
+   */
+  async remove(namespace: NetworkNamespace): Promise<boolean> {
+    const { preferred, other } = this.#choice;
+    const removed = await this.#removeFlavour(namespace, preferred, NO_RETURN_ROUTING);
+    if (other === undefined) return removed;
+    return (await this.#removeFlavour(namespace, other, undefined)) || removed;
+  }
+
+  #goals(namespace: NetworkNamespace, options: RedirectionOptions): RuleGoal[] {
+    const { v4, v6 } = this.#choice.preferred;
+    const ipv6 = ipv6Facts(namespace);
+    const owned = OWNED_CHAINS;
+    const goals: RuleGoal[] = [
+      {
+        family: 4,
+        pair: v4,
+        rules: redirectionRules(options, 4),
+        owned,
+        routing: { rule: true, route: true },
+      },
+    ];
+    if (!ipv6.inUse) return goals;
+    if (v6 === undefined)
+      throw cniErrors.AMBIT_CNI_NO_IPTABLES('the pod uses IPv6, but there is no ip6tables');
+    const routing = { rule: true, route: ipv6.onLoopback };
+    return [...goals, { family: 6, pair: v6, rules: redirectionRules(options, 6), owned, routing }];
+  }
+
+  async #removeFlavour(
+    namespace: NetworkNamespace,
+    tools: IptablesTools,
+    routing: ReturnRouting | undefined,
+  ): Promise<boolean> {
+    const goals: RuleGoal[] = [
+      { family: 4, pair: tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
+      { family: 6, pair: tools.v6 ?? tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
+    ];
+    const isV6Known = tools.v6 !== undefined && ipv6Facts(namespace).isKnown;
+    const observations = await observeRules(namespace, isV6Known ? goals : goals.slice(0, 1));
+    const present = observations.filter((one) => ruleFindings(one).length > 0);
+    if (present.length > 0) await reachGoals(namespace, present);
+    return present.length > 0;
+  }
+}

@@ -1,0 +1,49 @@
+/** Runs the tests of a file inside fresh user, network and mount namespaces, where they may do as root does. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+
+const INSIDE = 'AMBIT_TEST_OWN_NAMESPACES';
+/** An ordinary user: `nobody` on every distribution that matters. */
+const ORDINARY_USER = '65534';
+const DEADLINE_MS = 300_000;
+
+/** /run is writable for iptables' lock and `ip netns`, and nothing in it is the machine's. */
+const SCRIPT = `
+set -e
+mount -t tmpfs tmpfs /run
+mkdir /run/netns /run/test
+ip link set lo up
+exec "$@"
+`;
+
+/**
+ * Call once per test file. Outside, it becomes one test that runs the whole file again inside; there, it defines the
+ * tests. As root both root's and an ordinary user's capabilities are tried.
+ */
+export function inOwnNamespaces(file: string, define: () => void): void {
+  if (process.env[INSIDE] !== undefined) {
+    define();
+    return;
+  }
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) test('as root', () => runInside(file, ['unshare', '-nm']));
+  const become = isRoot
+    ? ['setpriv', `--reuid=${ORDINARY_USER}`, `--regid=${ORDINARY_USER}`, '--clear-groups']
+    : [];
+  test('as an ordinary user', () => runInside(file, [...become, 'unshare', '-Urnm']));
+}
+
+function runInside(file: string, command: readonly string[]): void {
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--test', file];
+  const [program, ...args] = [...command, '/bin/sh', '-c', SCRIPT, 'sh', ...node];
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const result = spawnSync(program!, args, {
+    env: { ...env, [INSIDE]: '1', HOME: '/run/test', TMPDIR: '/run/test' },
+    encoding: 'utf8',
+    timeout: DEADLINE_MS,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  assert.equal(result.status, 0, `${result.error ?? ''}${result.stdout}${result.stderr}`);
+}
