@@ -14,7 +14,7 @@ import { Redirection } from '../../src/cni/redirection.ts';
 import { type RedirectionOptions, redirectionRules } from '../../src/cni/redirection-rules.ts';
 import { ruleDifferences } from '../../src/cni/rule-transition.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
-import { PodNamespace, sh } from '../support/pod-namespace.ts';
+import { PodNamespace } from '../support/pod-namespace.ts';
 
 const DEFAULTS: RedirectionOptions = {
   dnsCapture: true,
@@ -182,12 +182,13 @@ inOwnNamespaces(import.meta.filename, () => {
     test(`${flavour}: loopback without IPv6 gets no local IPv6 route`, () =>
       withPod(async (pod) => {
         const redirection = new Redirection(await chooseIptables(flavour));
-        pod.connect('10.0.0.1', '10.0.0.254');
+        const node = new PodNamespace();
+        pod.connect(node, '10.0.0.1', '10.0.0.254');
         pod.run("sh -c 'echo 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6'");
         await redirection.ensure(pod.namespace, DEFAULTS, true);
         assert.equal(pod.run('ip -6 route show table 100 2>/dev/null || true'), '');
         assert.deepEqual(await redirection.verify(pod.namespace, DEFAULTS), []);
-        sh(`ip link del v${pod.name}`);
+        node.close();
       }));
   }
 

@@ -1,9 +1,12 @@
 /** Network namespaces for tests: made with `ip netns`, joined by veth pairs, looked at with the system's programs. */
 
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import { NetworkNamespace } from '../../src/sys/network-namespace.ts';
 
 export const NETNS_FOLDER = '/run/netns';
+
+const execFileAsync = promisify(execFile);
 
 export function sh(command: string): string {
   return execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -24,24 +27,28 @@ export class PodNamespace {
     this.namespace = NetworkNamespace.open(this.path);
   }
 
-  /** A veth pair to the namespace of the tests; the pod has `ip`, a default route, and an address nobody else has. */
-  connect(ip: string, gateway: string): void {
-    const host = `v${this.name}`;
-    sh(`ip link add ${host} type veth peer name eth0 netns ${this.name}`);
-    sh(`ip link set ${host} up; ip -n ${this.name} link set eth0 up`);
-    if (ip.includes(':')) {
-      sh(`ip addr add ${gateway}/128 dev ${host} nodad; ip -6 route add ${ip}/128 dev ${host}`);
-      sh(`ip -n ${this.name} addr add ${ip}/128 dev eth0 nodad; ip -n ${this.name} -6 route add ${gateway}/128 dev eth0`);
-      sh(`ip -n ${this.name} -6 route add default via ${gateway} dev eth0`);
-    } else {
-      sh(`ip addr add ${gateway}/32 dev ${host}; ip route add ${ip}/32 dev ${host}`);
-      sh(`ip -n ${this.name} addr add ${ip}/32 dev eth0; ip -n ${this.name} route add ${gateway}/32 dev eth0`);
-      sh(`ip -n ${this.name} route add default via ${gateway}`);
-    }
+  /** A veth pair between the pod and its node; the pod has `ip`, and a default route by `gateway` on the node. */
+  connect(node: PodNamespace, ip: string, gateway: string): void {
+    const [host, family, bits] = [`v${this.name}`, ip.includes(':') ? '-6' : '-4', ip.includes(':') ? '128 nodad' : '32'];
+    const address = (of: string) => `${of}/${bits}`;
+    const inPod = `ip -n ${this.name}`;
+    const onNode = `ip -n ${node.name}`;
+    sh(`${inPod} link show eth0 >/dev/null 2>&1 || ip link add ${host} netns ${node.name} type veth peer name eth0 netns ${this.name}`);
+    sh(`${onNode} link set ${host} up; ${inPod} link set eth0 up`);
+    sh(`${onNode} addr add ${address(gateway)} dev ${host}; ${onNode} ${family} route add ${ip} dev ${host}`);
+    sh(`${inPod} addr add ${address(ip)} dev eth0; ${inPod} ${family} route add ${gateway} dev eth0`);
+    sh(`${inPod} ${family} route add default via ${gateway} dev eth0`);
   }
 
   run(command: string): string {
     return sh(`ip netns exec ${this.name} ${command}`);
+  }
+
+  /** What a server at the other end says, by a process with a socket in this namespace. */
+  async read(ip: string, port: number): Promise<string> {
+    const script = `exec 3<>/dev/tcp/${ip}/${port} && cat <&3`;
+    const args = ['netns', 'exec', this.name, 'timeout', '5', 'bash', '-c', script];
+    return (await execFileAsync('ip', args)).stdout;
   }
 
   /** Everything that redirection can touch, without counters, times and tables that hold nothing. */
