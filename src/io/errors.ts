@@ -42,6 +42,32 @@ export const ioErrors = errorCatalogue({
     side: 'upstream',
     hint: 'The server stopped answering: its node or the network between failed.',
   },
+  AMBIT_TLS_PEER_REJECTED: {
+    side: 'upstream',
+    hint: "The peer's certificate does not chain up to our trusted roots, has expired, or is not meant for this: compare trust bundles and clocks.",
+  },
+  AMBIT_TLS_ALERT_RECEIVED: {
+    side: 'upstream',
+    hint: 'The peer refused the connection for the reason it names; its log says more, and its trust bundle is the first suspect.',
+  },
+  AMBIT_TLS_HANDSHAKE_FAILED: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'The peer does not speak TLS 1.3 on that port, or something on the way changed its bytes: check what listens there.',
+  },
+  AMBIT_TLS_HANDSHAKE_TIMED_OUT: {
+    side: 'upstream',
+    retryable: true,
+    hint: 'The peer accepted the connection but did not go on: it is overloaded, or it does not speak TLS on that port.',
+  },
+  AMBIT_TLS_TRUNCATED: {
+    side: 'upstream',
+    hint: 'The connection ended without the TLS end mark, so the last message may be incomplete: the peer crashed or was cut off.',
+  },
+  AMBIT_TLS_PROTOCOL_FAILED: {
+    side: 'upstream',
+    hint: 'A record could not be decrypted or was malformed: bytes were changed on the way, or the peer has a defect.',
+  },
   AMBIT_HANDLER_FAILED: {
     side: 'internal',
     hint: 'This is a defect of Ambit: please report it with the log line of scope "reactor" that precedes it.',

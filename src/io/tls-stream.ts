@@ -1,30 +1,211 @@
 /** A byte stream over a TCP connection with TLS by OpenSSL. */
 
 import type { AmbitError } from '../base/errors.ts';
-import type { SocketAddress } from '../base/ip.ts';
+import { messageOf } from '../base/errors.ts';
+import { formatSocketAddress } from '../base/ip.ts';
+import { ERRNO } from '../sys/errno.ts';
 import type { TlsContext } from '../sys/tls-context.ts';
-import type { ByteQueue } from './byte-queue.ts';
-import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
-import type { Reactor } from './reactor.ts';
-import type { TcpSocket } from './tcp-socket.ts';
+import { MAX_SEAL } from '../sys/tls-output.ts';
+import { TLS_END, TLS_FAILED, TLS_WAIT, type TlsFailure, TlsSession } from '../sys/tls-session.ts';
+import { BufferedStream } from './buffered-stream.ts';
+import type { ByteStreamHandler } from './byte-stream.ts';
+import { ioErrors } from './errors.ts';
+import type { Timer } from './reactor.ts';
+import { FAILED, type TcpSocket, WOULD_BLOCK } from './tcp-socket.ts';
 
-export declare class TlsStream implements ByteStream {
-  private constructor();
-  static client(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler): TlsStream;
-  static server(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler): TlsStream;
-  handler: ByteStreamHandler;
-  readonly reactor: Reactor;
-  readonly input: ByteQueue;
-  readonly output: ByteQueue;
-  readonly localAddress: SocketAddress;
-  readonly remoteAddress: SocketAddress;
-  readonly alpnProtocol: string | undefined;
-  /** DER of the chain that was verified, leaf first, root last; empty before the handshake or without a certificate. */
-  peerCertificateChain(): Uint8Array[];
-  outputSpace(): number;
-  flushSoon(): void;
-  pauseInput(): void;
-  resumeInput(): void;
-  shutdownOutput(): void;
-  close(error?: AmbitError): void;
+/** From the TCP connection to the end of the handshake: half-open ones must not pile up (peers.md §6.3, slowloris). */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/**
+ * Output is sealed and sent once per turn. onOpen() comes when the handshake is done, so for a client before the
+ * server has judged the client's certificate (TLS 1.3): a refusal then ends the stream with
+ * AMBIT_TLS_ALERT_RECEIVED. The end of input without close_notify is the error AMBIT_TLS_TRUNCATED.
+ */
+export class TlsStream extends BufferedStream {
+  readonly #context: TlsContext;
+  #session: TlsSession | undefined;
+  #handshakeTimer: Timer | undefined;
+  #secured = false;
+  /** Whether a read may give something, from OpenSSL's buffer or from the socket. */
+  #readable = true;
+  /** What the last read ran into while it had bytes to deliver first. */
+  #pendingEnd: number | undefined;
+  #endAnnounced = false;
+
+  private constructor(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler) {
+    super(socket, handler);
+    this.#context = context;
+  }
+
+  /** Takes the socket over, connecting or open; onOpen() follows in a later turn. */
+  static client(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler): TlsStream {
+    return new TlsStream(socket, context, handler);
+  }
+
+  static server(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler): TlsStream {
+    return new TlsStream(socket, context, handler);
+  }
+
+  /** What both sides agreed on; undefined before onOpen() or without agreement. */
+  get alpnProtocol(): string | undefined {
+    return this.#session?.alpnProtocol;
+  }
+
+  /** DER of the chain that was verified, leaf first, root last; empty before onOpen() or without a certificate. */
+  peerCertificateChain(): Uint8Array[] {
+    return this.#session?.verifiedChain() ?? [];
+  }
+
+  override onReadable(): void {
+    this.#readable = true;
+    super.onReadable();
+  }
+
+  override close(error?: AmbitError): void {
+    if (error === undefined && this.#secured && !this.#endAnnounced && !this.closed) {
+      this.#session?.closeNotify();
+      this.#session?.send();
+    }
+    super.close(error);
+  }
+
+  protected begin(): void {
+    this.#handshakeTimer = this.reactor.setTimer(TLS_HANDSHAKE_TIMEOUT_MS, () => {
+      this.socket.close(
+        ioErrors.AMBIT_TLS_HANDSHAKE_TIMED_OUT(
+          `TLS handshake with ${this.#peer()} not done within ${TLS_HANDSHAKE_TIMEOUT_MS} ms`,
+        ),
+      );
+    });
+    try {
+      this.#session = new TlsSession(this.#context, this.socket.fd);
+    } catch (thrown) {
+      const message = `TLS handshake with ${this.#peer()}: ${messageOf(thrown)}`;
+      return this.socket.close(ioErrors.AMBIT_TLS_HANDSHAKE_FAILED(message, thrown));
+    }
+    this.proceed();
+  }
+
+  protected proceed(): void {
+    const session = this.#session;
+    if (session === undefined || this.#secured) return;
+    const result = session.handshake();
+    if (result === TLS_FAILED || result === TLS_END) return this.#fail();
+    this.#sendAll();
+    if (this.closed || result === TLS_WAIT) return;
+    this.#secured = true;
+    this.#handshakeTimer?.cancel();
+    this.opened();
+  }
+
+  protected fill(): number {
+    const session = this.#session;
+    if (session === undefined) return FAILED;
+    const end = this.#pendingEnd;
+    if (end !== undefined) return this.#finishInput(end);
+    if (!this.#readable) return WOULD_BLOCK;
+    const { input } = this;
+    const before = input.end;
+    session.beginReading();
+    let count = 1;
+    while (count > 0 && input.space() > 0 && this.#readable) {
+      count = session.read(input.buffer, input.end, input.space());
+      if (count > 0) input.end += count;
+      if (count > 0 && !this.socket.endPending && session.drained()) this.#readable = false;
+    }
+    if (count === TLS_WAIT) this.#readable = false;
+    // A read may have caused output: an answer to KeyUpdate, an alert.
+    this.#sendAll();
+    if (this.closed) return FAILED;
+    if (count > 0 || count === TLS_WAIT) return input.end > before ? input.end - before : WOULD_BLOCK;
+    if (input.end === before) return this.#finishInput(count);
+    this.#pendingEnd = count;
+    return input.end - before;
+  }
+
+  protected drain(): boolean {
+    const session = this.#session;
+    if (session === undefined || !this.#sendAll()) return false;
+    const { output } = this;
+    while (this.#secured && output.length > 0) {
+      const count = session.write(output.buffer, output.start, Math.min(output.length, MAX_SEAL));
+      if (count > 0) output.consume(count);
+      if (count === TLS_FAILED) this.#fail();
+      if (this.closed || !this.#sendAll()) return false;
+    }
+    return true;
+  }
+
+  protected endOutput(): boolean {
+    if (!this.#endAnnounced) {
+      this.#endAnnounced = true;
+      this.#session?.closeNotify();
+    }
+    if (!this.#sendAll()) return false;
+    this.socket.shutdownWrite();
+    return true;
+  }
+
+  protected dispose(): void {
+    this.#handshakeTimer?.cancel();
+    this.#session?.free();
+    this.#session = undefined;
+  }
+
+  #finishInput(end: number): number {
+    if (end === TLS_END) return 0;
+    this.#fail();
+    return FAILED;
+  }
+
+  /** Sends collected records; whether all of them are out. Closes the stream when the socket is broken. */
+  #sendAll(): boolean {
+    const result = this.#session?.send() ?? 0;
+    if (result === -ERRNO.EAGAIN) this.socket.expectWritable();
+    else if (result < 0) this.#sendFailed(result);
+    return result === 0;
+  }
+
+  /** A peer that refuses us says so and closes: its alert may be there although the socket takes no more. */
+  #sendFailed(result: number): void {
+    const { input } = this;
+    input.expand();
+    let count = 1;
+    while (count > 0 && input.space() > 0) {
+      count = this.#session!.read(input.buffer, input.end, input.space());
+    }
+    const failure = this.#session!.failure;
+    if (count === TLS_FAILED && failure?.kind === 'alert') this.socket.close(this.#errorOf(failure));
+    else this.socket.closeWithErrno(result);
+  }
+
+  #fail(): void {
+    const failure = this.#session?.failure ?? { kind: 'truncated' };
+    if (failure.kind === 'socket') return this.socket.closeWithErrno(failure.result);
+    // Tells the peer why, as far as the socket takes it.
+    this.#session?.send();
+    this.socket.close(this.#errorOf(failure));
+  }
+
+  #errorOf(failure: Exclude<TlsFailure, { kind: 'socket' }>): AmbitError {
+    const peer = this.#peer();
+    switch (failure.kind) {
+      case 'peer-rejected':
+        return ioErrors.AMBIT_TLS_PEER_REJECTED(`certificate of ${peer} not accepted: ${failure.text}`);
+      case 'alert':
+        return ioErrors.AMBIT_TLS_ALERT_RECEIVED(`${peer} refused the connection: ${failure.text}`);
+      case 'truncated':
+        return this.#secured
+          ? ioErrors.AMBIT_TLS_TRUNCATED(`${peer} ended the connection without close_notify`)
+          : ioErrors.AMBIT_TLS_HANDSHAKE_FAILED(`${peer} ended the connection during the TLS handshake`);
+      case 'protocol':
+        return this.#secured
+          ? ioErrors.AMBIT_TLS_PROTOCOL_FAILED(`bad record from ${peer}: ${failure.text}`)
+          : ioErrors.AMBIT_TLS_HANDSHAKE_FAILED(`TLS handshake with ${peer}: ${failure.text}`);
+    }
+  }
+
+  #peer(): string {
+    return formatSocketAddress(this.remoteAddress);
+  }
 }

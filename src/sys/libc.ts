@@ -49,6 +49,11 @@ export const libc = self.getFunctions({
 
 const errnoCell = new Int32Array(ffi.toArrayBuffer(libc.__errno_location(), 4, false));
 
+/** The errno that the last call of this thread left, for libraries that make system calls of their own. */
+export function lastErrno(): number {
+  return errnoCell[0]!;
+}
+
 /**
  * The result of a system call that returned `result`: itself, or the negated errno of this thread as the kernel has
  * it. To be applied directly to the call: whatever runs in between may overwrite errno.
