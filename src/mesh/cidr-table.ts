@@ -9,7 +9,7 @@ interface Slot<V> {
   readonly w1: number;
   readonly w2: number;
   readonly w3: number;
-  readonly value: V;
+  value: V;
   next: Slot<V> | undefined;
 }
 
@@ -66,11 +66,7 @@ export class CidrTable<V> {
   /** The value of the block of this length that holds the address. */
   at(words: IpWords, length: number): V | undefined {
     const table = this.#of(words.family).byLength.get(length);
-    if (table === undefined) return undefined;
-    const block = maskWords(words, length);
-    let slot = table.get(hashOf(block));
-    while (slot !== undefined && !sameBlock(block, slot)) slot = slot.next;
-    return slot?.value;
+    return table === undefined ? undefined : slotOf(table, maskWords(words, length))?.value;
   }
 
   /** Whether any block holds the address. */
@@ -80,8 +76,7 @@ export class CidrTable<V> {
     return false;
   }
 
-  /** Adds a block that is not there yet. */
-  add(words: IpWords, length: number, value: V): void {
+  set(words: IpWords, length: number, value: V): void {
     const tables = this.#of(words.family);
     let table = tables.byLength.get(length);
     if (table === undefined) {
@@ -89,9 +84,10 @@ export class CidrTable<V> {
       tables.byLength.set(length, table);
       tables.lengths = [...tables.byLength.keys()].sort((a, b) => b - a);
     }
-    const { w0, w1, w2, w3 } = maskWords(words, length);
-    const hash = hashOf({ family: words.family, w0, w1, w2, w3 });
-    table.set(hash, { w0, w1, w2, w3, value, next: table.get(hash) });
+    const block = maskWords(words, length);
+    const slot = slotOf(table, block);
+    if (slot !== undefined) slot.value = value;
+    else addSlot(table, block, value);
   }
 
   delete(words: IpWords, length: number): void {
@@ -111,6 +107,18 @@ export class CidrTable<V> {
   #of(family: IpFamily): FamilyTables<V> {
     return family === 4 ? this.#v4 : this.#v6;
   }
+}
+
+function slotOf<V>(table: Table<V>, block: IpWords): Slot<V> | undefined {
+  let slot = table.get(hashOf(block));
+  while (slot !== undefined && !sameBlock(block, slot)) slot = slot.next;
+  return slot;
+}
+
+function addSlot<V>(table: Table<V>, block: IpWords, value: V): void {
+  const { w0, w1, w2, w3 } = block;
+  const hash = hashOf(block);
+  table.set(hash, { w0, w1, w2, w3, value, next: table.get(hash) });
 }
 
 /** The chain without the slot of a block. */

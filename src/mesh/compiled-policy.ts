@@ -10,8 +10,23 @@ import { authorizationName } from './authorization.ts';
 import type { PolicySubject } from './policy-subject.ts';
 import { BlockMatcher, StringMatcher } from './value-matchers.ts';
 
+const ATTRIBUTES = [
+  'namespaces',
+  'notNamespaces',
+  'principals',
+  'notPrincipals',
+  'sourceIps',
+  'notSourceIps',
+  'destinationIps',
+  'notDestinationIps',
+  'destinationPorts',
+  'notDestinationPorts',
+  'serviceAccounts',
+  'notServiceAccounts',
+] as const;
+
 /** The list of a match that a connection fails; `empty`: the match has no list at all and so never matches. */
-export type Mismatch = Exclude<keyof AuthorizationMatch, 'extensions'> | 'empty';
+export type Mismatch = (typeof ATTRIBUTES)[number] | 'empty';
 
 export class CompiledMatch {
   /** What it was compiled from. */
@@ -104,16 +119,21 @@ export class CompiledRule {
   }
 }
 
+/** Compiled when it is first asked: most policies of a cluster are never evaluated on a given node. */
 export class CompiledPolicy {
   /** `namespace/name`. */
   readonly name: string;
   readonly authorization: Authorization;
-  readonly rules: readonly CompiledRule[];
+  #rules: readonly CompiledRule[] | undefined;
 
   constructor(authorization: Authorization) {
     this.name = authorizationName(authorization);
     this.authorization = authorization;
-    this.rules = authorization.rules.map((rule) => new CompiledRule(this, rule));
+  }
+
+  get rules(): readonly CompiledRule[] {
+    this.#rules ??= this.authorization.rules.map((rule) => new CompiledRule(this, rule));
+    return this.#rules;
   }
 
   matches(subject: PolicySubject): boolean {
@@ -129,8 +149,7 @@ export function clauseMatches(clause: readonly CompiledMatch[], subject: PolicyS
 }
 
 function isEmptyMatch(match: AuthorizationMatch): boolean {
-  const { extensions: _, ...lists } = match;
-  return Object.values(lists).every((list) => list.length === 0);
+  return ATTRIBUTES.every((attribute) => match[attribute].length === 0);
 }
 
 function whenAny<T, R>(list: readonly T[], compile: (list: readonly T[]) => R): R | undefined {

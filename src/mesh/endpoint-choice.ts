@@ -28,8 +28,8 @@ export interface ChosenEndpoint {
   readonly port: number;
 }
 
-/** More kinds of client than this do not occur on one node; beyond it the lists are made anew. */
-const MAX_CLIENTS_PER_PORT = 256;
+/** A node has no more pods than this; where more clients are asked for, lists are made anew now and then. */
+const MAX_CACHED_CLIENTS = 512;
 const WAYPOINT_KEY_OFFSET = 0x1_0000;
 const NOBODY = new EndpointList([], []);
 
@@ -48,51 +48,39 @@ function draw(list: EndpointList, query: EndpointQuery): ChosenEndpoint | undefi
 
 function cachedList(record: ServiceRecord, query: EndpointQuery): EndpointList {
   const { source, port, purpose } = query;
-  // A port that the service lacks is not cached: a scan of all ports must not cost memory.
-  if (purpose === 'destination' && !hasPort(record, port)) return NOBODY;
   const key = purpose === 'destination' ? port : port + WAYPOINT_KEY_OFFSET;
-  const choices = record.choices(key);
-  if (choices === undefined) return addChoices(record, key, query);
-  if (choices.lastClient !== source) {
-    choices.lastList = listForClient(record, choices, query);
-    choices.lastClient = source;
+  let choices = record.choices(key);
+  if (choices === undefined) {
+    // A port that the service lacks is not cached: a scan of all ports must not cost memory.
+    if (purpose === 'destination' && !hasPort(record, port)) return NOBODY;
+    choices = { byPlace: new Map(), bySource: new Map() };
+    record.setChoices(key, choices);
   }
-  return choices.lastList;
+  return choices.bySource.get(source) ?? listForNewSource(record, choices, query);
 }
 
-function addChoices(record: ServiceRecord, key: number, query: EndpointQuery): EndpointList {
-  const list = usualList(record, query);
-  const byClient = new Map([[clientKey(record, query.source), list]]);
-  record.setChoices(key, { byClient, lastClient: query.source, lastList: list });
-  return list;
-}
-
-function listForClient(record: ServiceRecord, choices: PortChoices, query: EndpointQuery): EndpointList {
-  const key = clientKey(record, query.source);
-  const known = choices.byClient.get(key);
-  if (known !== undefined) return known;
-  if (choices.byClient.size >= MAX_CLIENTS_PER_PORT) choices.byClient.clear();
-  const list = usualList(record, query);
-  choices.byClient.set(key, list);
+function listForNewSource(record: ServiceRecord, choices: PortChoices, query: EndpointQuery): EndpointList {
+  const { byPlace, bySource } = choices;
+  const place = placeKey(record, query.source);
+  if (byPlace.size >= MAX_CACHED_CLIENTS) byPlace.clear();
+  if (bySource.size >= MAX_CACHED_CLIENTS) bySource.clear();
+  const list = byPlace.get(place) ?? buildList(record, { ...query, exclude: undefined });
+  byPlace.set(place, list);
+  bySource.set(query.source, list);
   return list;
 }
 
 /** What distinguishes clients for this service: their network, and where they are if it ranks endpoints by that. */
-function clientKey(record: ServiceRecord, source: Workload): string {
+function placeKey(record: ServiceRecord, source: Workload): string {
   const preference = ranking(record)?.routingPreference;
   let key = source.network;
   if (preference !== undefined) for (const scope of preference) key += `\n${scopeValue(scope, source)}`;
   return key;
 }
 
-function usualList(record: ServiceRecord, query: EndpointQuery): EndpointList {
-  return buildList(record, { ...query, exclude: undefined });
-}
-
 /** The eligible endpoints of the best rank that any of them has. */
 function buildList(record: ServiceRecord, query: EndpointQuery): EndpointList {
   const { source, exclude } = query;
-  if (query.purpose === 'destination' && !hasPort(record, query.port)) return NOBODY;
   const balancing = ranking(record);
   let workloads: Workload[] = [];
   let ports: number[] = [];

@@ -34,12 +34,11 @@ export class EndpointList {
   }
 }
 
-/** The lists of one port of a service: one for each way in which clients rank its endpoints. */
+/** The lists of one port of a service; clients in places that it does not tell apart share one. */
 export interface PortChoices {
-  readonly byClient: Map<string, EndpointList>;
-  /** A pod asks again and again; comparing the object saves making the key. */
-  lastClient: Workload | undefined;
-  lastList: EndpointList;
+  readonly byPlace: Map<string, EndpointList>;
+  /** The same lists by who asked before, which spares making the key of its place. */
+  readonly bySource: Map<Workload, EndpointList>;
 }
 
 function runningSums(workloads: readonly Workload[]): Float64Array {

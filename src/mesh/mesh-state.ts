@@ -6,7 +6,8 @@ import { compactAuthorization, compactWorkload } from './compact.ts';
 import { namespacedHostname } from './gateway-address.ts';
 import { Interner } from './interner.ts';
 import { ChangeRecorder, type MeshChange } from './mesh-change.ts';
-import { PolicyIndex, type PolicySet } from './policy-index.ts';
+import { PolicyIndex } from './policy-index.ts';
+import type { PolicySet } from './policy-set.ts';
 import type { Service } from './service.ts';
 import { preferredService, ServiceIndex } from './service-index.ts';
 import type { Workload } from './workload.ts';
@@ -65,9 +66,8 @@ export class MeshState {
 
   upsertWorkload(workload: Workload): void {
     this.#update((recorder) => {
-      const before = this.#withdrawWorkload(workload.uid);
       const after = compactWorkload(workload, this.#interner);
-      this.#workloads.add(after);
+      const before = this.#workloads.upsert(after);
       for (const name of after.services.keys()) this.#services.setEndpoint(name, after);
       for (const name of before?.services.keys() ?? []) {
         if (!after.services.has(name)) this.#services.removeEndpoint(name, after.uid);
@@ -83,7 +83,7 @@ export class MeshState {
   /** Removes the workload of this uid, or else the service of this `namespace/hostname`; unknown names are fine. */
   removeAddress(name: string): void {
     this.#update((recorder) => {
-      const workload = this.#withdrawWorkload(name);
+      const workload = this.#workloads.remove(name);
       if (workload === undefined) this.#services.remove(name);
       else {
         for (const service of workload.services.keys()) this.#services.removeEndpoint(service, name);
@@ -118,7 +118,7 @@ export class MeshState {
       .filter((service) => service !== undefined);
   }
 
-  authorizations(): MapIterator<Authorization> {
+  authorizations(): IteratorObject<Authorization> {
     return this.#policies.values();
   }
 
@@ -175,13 +175,6 @@ export class MeshState {
   /** For the resolution modules of this folder. */
   get serviceIndex(): ServiceIndex {
     return this.#services;
-  }
-
-  /** Removes a workload from its own index; its endpoints are the caller's business. */
-  #withdrawWorkload(uid: string): Workload | undefined {
-    const workload = this.#workloads.get(uid);
-    if (workload !== undefined) this.#workloads.remove(workload);
-    return workload;
   }
 
   #update(action: (recorder: ChangeRecorder | undefined) => void): void {

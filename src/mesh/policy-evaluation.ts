@@ -2,7 +2,7 @@
 
 import type { Authorization } from './authorization.ts';
 import { type CompiledMatch, type CompiledPolicy, clauseMatches, type Mismatch } from './compiled-policy.ts';
-import type { PolicySet } from './policy-index.ts';
+import type { PolicySet } from './policy-set.ts';
 import { type PolicyConnection, PolicySubject } from './policy-subject.ts';
 
 export interface PolicyVerdict {

@@ -1,38 +1,63 @@
-/** The rules of many policies, found by an exact value that a connection must have for them to match. */
+/** The rules of many policies, found by what a connection must have for them to match. */
 
-import { ipFromBytes } from '../base/ip.ts';
-import type { AuthorizationMatch } from './authorization.ts';
-import type { CompiledPolicy, CompiledRule } from './compiled-policy.ts';
+import type { Cidr } from '../base/ip.ts';
+import type { AuthorizationMatch, StringMatch } from './authorization.ts';
+import type { CompiledMatch, CompiledPolicy, CompiledRule } from './compiled-policy.ts';
 import type { PolicySubject } from './policy-subject.ts';
-import { exactValues } from './value-matchers.ts';
+import {
+  AffixBuckets,
+  BlockBuckets,
+  type Bucket,
+  ExactBuckets,
+  firstIn,
+  type RuleBuckets,
+  removeRule,
+} from './rule-buckets.ts';
 
-/** Attributes that rules are found by, the most telling first. */
-const ANCHOR_KINDS = ['principal', 'serviceAccount', 'sourceIp', 'destinationPort', 'namespace'] as const;
-type AnchorKind = (typeof ANCHOR_KINDS)[number];
-type AnchorValue = string | number;
-type Bucket = CompiledRule[];
+type KeyValue = string | number | Cidr;
 
-/** Under one of these values every connection that can satisfy the rule is found. */
-interface Anchor {
-  readonly kind: AnchorKind;
-  readonly values: readonly AnchorValue[];
+/** One place where a rule is filed. */
+interface RuleKey {
+  readonly buckets: RuleBuckets<KeyValue>;
+  readonly value: KeyValue;
+}
+
+/** The buckets of a text by how it may be compared. */
+interface TextBuckets {
+  readonly exact: RuleBuckets<string>;
+  readonly prefix: RuleBuckets<string>;
+  readonly suffix: RuleBuckets<string>;
+}
+
+function textBuckets(textOf: (subject: PolicySubject) => string): TextBuckets {
+  return {
+    exact: new ExactBuckets(textOf),
+    prefix: AffixBuckets.byPrefix(textOf),
+    suffix: AffixBuckets.bySuffix(textOf),
+  };
 }
 
 /**
  * Ten thousand policies of one namespace must not cost ten thousand comparisons per connection. A rule is filed under
- * the values of one of its clauses, which is enough because all clauses must match; of the clauses that offer
- * themselves it takes the one whose buckets are emptiest. Rules that name no exact value are asked each time.
+ * the values of one of its clauses, which is enough because all clauses must match: whatever connection can satisfy the
+ * rule has one of them. Of the clauses and attributes that offer themselves it takes those whose buckets are emptiest.
+ * Rules that only say what a connection must not have are asked each time.
  */
 export class RuleTable {
-  readonly #buckets: Readonly<Record<AnchorKind, Map<AnchorValue, Bucket>>> = {
-    principal: new Map(),
-    serviceAccount: new Map(),
-    sourceIp: new Map(),
-    destinationPort: new Map(),
-    namespace: new Map(),
-  };
-  readonly #unanchored: Bucket = [];
-  readonly #anchors = new Map<CompiledRule, readonly Anchor[]>();
+  readonly #principals = textBuckets((subject) => subject.principal);
+  readonly #serviceAccounts = new ExactBuckets<string>((subject) => subject.serviceAccount);
+  readonly #sourceIps = new BlockBuckets((subject) => subject.sourceWords);
+  readonly #ports = new ExactBuckets<number>((subject) => subject.destinationPort);
+  readonly #namespaces = textBuckets((subject) => subject.namespace);
+  readonly #all: readonly RuleBuckets<never>[] = [
+    ...Object.values(this.#principals),
+    this.#serviceAccounts,
+    this.#sourceIps,
+    this.#ports,
+    ...Object.values(this.#namespaces),
+  ];
+  readonly #unfiled: Bucket = [];
+  readonly #keys = new Map<CompiledRule, readonly RuleKey[]>();
   #policies = 0;
 
   /** Policies added, those that can never match included. */
@@ -52,109 +77,89 @@ export class RuleTable {
 
   /** A policy that matches, or undefined when none does. */
   firstMatch(subject: PolicySubject): CompiledPolicy | undefined {
-    const buckets = this.#buckets;
-    return (
-      firstIn(this.#unanchored, subject) ??
-      firstIn(buckets.principal.get(subject.principal), subject) ??
-      firstIn(buckets.serviceAccount.get(subject.serviceAccount), subject) ??
-      firstIn(buckets.sourceIp.get(subject.sourceIp), subject) ??
-      firstIn(buckets.destinationPort.get(subject.destinationPort), subject) ??
-      firstIn(buckets.namespace.get(subject.namespace), subject)
-    );
+    if (this.#policies === 0) return undefined;
+    for (const buckets of this.#all) {
+      const found = buckets.firstMatch(subject);
+      if (found !== undefined) return found;
+    }
+    return firstIn(this.#unfiled, subject);
   }
 
   #addRule(rule: CompiledRule): void {
-    const anchors = this.#anchorsOf(rule);
-    if (anchors === undefined) {
-      this.#unanchored.push(rule);
+    const keys = this.#keysOfRule(rule);
+    if (keys === undefined) {
+      this.#unfiled.push(rule);
       return;
     }
-    this.#anchors.set(rule, anchors);
-    for (const { kind, values } of anchors) {
-      for (const value of values) {
-        const bucket = this.#buckets[kind].get(value);
-        if (bucket === undefined) this.#buckets[kind].set(value, [rule]);
-        else if (bucket.at(-1) !== rule) bucket.push(rule);
-      }
-    }
+    this.#keys.set(rule, keys);
+    for (const { buckets, value } of keys) buckets.file(value, rule);
   }
 
   #removeRule(rule: CompiledRule): void {
-    const anchors = this.#anchors.get(rule);
-    if (anchors === undefined) return removeFrom(this.#unanchored, rule);
-    this.#anchors.delete(rule);
-    for (const { kind, values } of anchors) {
-      for (const value of values) {
-        const bucket = this.#buckets[kind].get(value);
-        if (bucket === undefined) continue;
-        removeFrom(bucket, rule);
-        if (bucket.length === 0) this.#buckets[kind].delete(value);
-      }
-    }
+    const keys = this.#keys.get(rule);
+    if (keys === undefined) return removeRule(this.#unfiled, rule);
+    this.#keys.delete(rule);
+    for (const { buckets, value } of keys) buckets.unfile(value, rule);
   }
 
-  /** One anchor for each match of the clause with the emptiest buckets; undefined when no clause has them all. */
-  #anchorsOf(rule: CompiledRule): readonly Anchor[] | undefined {
-    let best: readonly Anchor[] | undefined;
-    let bestCrowd = Number.POSITIVE_INFINITY;
-    for (const clause of rule.clauses) {
-      const anchors = clause.filter((match) => !match.isEmpty).map((match) => this.#anchorOf(match.source));
-      if (anchors.length === 0 || !anchors.every((anchor) => anchor !== undefined)) continue;
-      const crowd = Math.max(...anchors.map((anchor) => this.#crowd(anchor)));
-      if (crowd < bestCrowd) [best, bestCrowd] = [anchors, crowd];
-    }
-    return best;
+  /** Those of the clause with the emptiest buckets; undefined when every clause has a match that names no value. */
+  #keysOfRule(rule: CompiledRule): readonly RuleKey[] | undefined {
+    return leastCrowded(rule.clauses.map((clause) => this.#keysOfClause(clause)));
   }
 
-  #anchorOf(match: AuthorizationMatch): Anchor | undefined {
-    let best: Anchor | undefined;
-    let bestCrowd = Number.POSITIVE_INFINITY;
-    for (const kind of ANCHOR_KINDS) {
-      const values = anchorValues(match, kind);
-      if (values === undefined || values.length === 0) continue;
-      const crowd = this.#crowd({ kind, values });
-      if (crowd < bestCrowd) [best, bestCrowd] = [{ kind, values }, crowd];
+  /** The keys of all its matches together, since any of them satisfies the clause. */
+  #keysOfClause(matches: readonly CompiledMatch[]): readonly RuleKey[] | undefined {
+    const keys: RuleKey[] = [];
+    for (const match of matches) {
+      if (match.isEmpty) continue;
+      const ofMatch = leastCrowded(this.#keysOfAttributes(match.source));
+      if (ofMatch === undefined) return undefined;
+      keys.push(...ofMatch);
     }
-    return best;
+    return keys;
   }
 
-  /** How many rules share the fullest bucket. */
-  #crowd(anchor: Anchor): number {
-    let crowd = 0;
-    for (const value of anchor.values) {
-      crowd = Math.max(crowd, this.#buckets[anchor.kind].get(value)?.length ?? 0);
-    }
-    return crowd;
+  /** For each attribute the keys one of which a matching connection has; the most telling attribute first. */
+  #keysOfAttributes(match: AuthorizationMatch): readonly (readonly RuleKey[] | undefined)[] {
+    const accounts = match.serviceAccounts.map((one) => `${one.namespace}/${one.serviceAccount}`);
+    return [
+      textKeys(match.principals, this.#principals),
+      accounts.map((value) => keyIn(this.#serviceAccounts, value)),
+      match.sourceIps.map((value) => keyIn(this.#sourceIps, value)),
+      match.destinationPorts.map((value) => keyIn(this.#ports, value)),
+      textKeys(match.namespaces, this.#namespaces),
+    ];
   }
 }
 
-function anchorValues(match: AuthorizationMatch, kind: AnchorKind): readonly AnchorValue[] | undefined {
-  switch (kind) {
-    case 'principal':
-      return exactValues(match.principals);
-    case 'serviceAccount':
-      return match.serviceAccounts.map((one) => `${one.namespace}/${one.serviceAccount}`);
-    case 'sourceIp':
-      return match.sourceIps.every((block) => block.prefixLength === block.bytes.length * 8)
-        ? match.sourceIps.map((block) => ipFromBytes(block.bytes)!)
-        : undefined;
-    case 'destinationPort':
-      return match.destinationPorts;
-    case 'namespace':
-      return exactValues(match.namespaces);
+function keyIn<K extends KeyValue>(buckets: RuleBuckets<K>, value: K): RuleKey {
+  return { buckets: buckets as RuleBuckets<never>, value };
+}
+
+/** Undefined when one of the matches asks for no more than presence. */
+function textKeys(matches: readonly StringMatch[], buckets: TextBuckets): readonly RuleKey[] | undefined {
+  const keys: RuleKey[] = [];
+  for (const match of matches) {
+    if (match.kind === 'presence') return undefined;
+    keys.push(keyIn(buckets[match.kind], match.value));
   }
+  return keys;
 }
 
-function firstIn(bucket: Bucket | undefined, subject: PolicySubject): CompiledPolicy | undefined {
-  if (bucket === undefined) return undefined;
-  for (const rule of bucket) if (rule.matches(subject)) return rule.policy;
-  return undefined;
+/** The first of the choices whose fullest bucket is the emptiest; those without keys do not count. */
+function leastCrowded(choices: readonly (readonly RuleKey[] | undefined)[]): readonly RuleKey[] | undefined {
+  let best: readonly RuleKey[] | undefined;
+  let bestCrowd = Number.POSITIVE_INFINITY;
+  for (const keys of choices) {
+    if (keys === undefined || keys.length === 0) continue;
+    const crowd = crowdOf(keys);
+    if (crowd < bestCrowd) [best, bestCrowd] = [keys, crowd];
+  }
+  return best;
 }
 
-/** The order within a bucket carries no meaning, so the last one takes the free place. */
-function removeFrom(bucket: Bucket, rule: CompiledRule): void {
-  const at = bucket.indexOf(rule);
-  if (at < 0) return;
-  const last = bucket.pop()!;
-  if (last !== rule) bucket[at] = last;
+function crowdOf(keys: readonly RuleKey[]): number {
+  let crowd = 0;
+  for (const { buckets, value } of keys) crowd = Math.max(crowd, buckets.get(value)?.length ?? 0);
+  return crowd;
 }

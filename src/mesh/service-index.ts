@@ -1,6 +1,6 @@
 /** Services by name, host name and virtual address, each with its endpoints. */
 
-import { familyOf, type IpAddress } from '../base/ip.ts';
+import { Cidr, familyOf, type IpAddress, ipToBytes } from '../base/ip.ts';
 import { CidrTable } from './cidr-table.ts';
 import { namespacedHostname } from './gateway-address.ts';
 import { ipWords } from './ip-words.ts';
@@ -62,8 +62,12 @@ export class ServiceIndex {
       this.#size++;
       addTo(this.#byHostname, service.hostname, record);
     }
-    for (const address of previous?.addresses ?? []) this.#removeAddress(address, record);
     for (const address of service.addresses) this.#addAddress(address, record);
+    if (previous === undefined || previous.addresses.length === 0) return;
+    const kept = new Set(service.addresses.map(addressKey));
+    for (const address of previous.addresses) {
+      if (!kept.has(addressKey(address))) this.#removeAddress(address, record);
+    }
   }
 
   /** Forgets the service; its endpoints stay, staged for its return. */
@@ -162,6 +166,12 @@ function preferredBlock(
   return longest;
 }
 
+/** Equal for addresses that are indexed alike: 10.1.2.3/8 is the block 10.0.0.0/8. */
+function addressKey(address: ServiceAddress): string {
+  const { network, ip, prefixLength } = address;
+  return `${network}\n${prefixLength === undefined ? ip : new Cidr(ipToBytes(ip), prefixLength)}`;
+}
+
 function isPrefixLength(address: ServiceAddress): boolean {
   const length = address.prefixLength!;
   return Number.isInteger(length) && length >= 0 && length <= (familyOf(address.ip) === 4 ? 32 : 128);
@@ -174,10 +184,9 @@ function replaceBlock(
 ): void {
   const words = ipWords(address.ip);
   const length = address.prefixLength!;
-  const present = blocks.at(words, length);
-  if (present !== undefined) blocks.delete(words, length);
-  const next = change(present ?? []);
-  if (next.length > 0) blocks.add(words, length, next);
+  const next = change(blocks.at(words, length) ?? []);
+  if (next.length > 0) blocks.set(words, length, next);
+  else blocks.delete(words, length);
 }
 
 function addTo<K>(index: Map<K, Records>, key: K, record: ServiceRecord): void {

@@ -34,22 +34,11 @@ export class StringMatcher {
   }
 }
 
-/** The values when every match is exact, which lets an index find them; else undefined. */
-export function exactValues(matches: readonly StringMatch[]): readonly string[] | undefined {
-  const exact = valuesOf(matches, 'exact');
-  return exact.length === matches.length ? exact : undefined;
-}
-
 export class BlockMatcher {
   readonly #table = new CidrTable<true>();
 
   constructor(blocks: readonly Cidr[]) {
-    for (const block of blocks) {
-      const words = wordsOfBytes(block.bytes);
-      if (this.#table.at(words, block.prefixLength) === undefined) {
-        this.#table.add(words, block.prefixLength, true);
-      }
-    }
+    for (const block of blocks) this.#table.set(wordsOfBytes(block.bytes), block.prefixLength, true);
   }
 
   matches(words: IpWords): boolean {

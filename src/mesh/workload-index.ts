@@ -6,6 +6,9 @@ import type { Workload } from './workload.ts';
 /** Nearly every address belongs to one workload; only then is there no array. */
 type OneOrMany = Workload | readonly Workload[];
 
+const NOBODY: readonly Workload[] = [];
+const NO_ADDRESSES: readonly IpAddress[] = [];
+
 /** How Istio tells the uid of a pod: `<cluster>//Pod/<namespace>/<name>`. */
 const POD_UID_PART = '//Pod/';
 
@@ -43,46 +46,70 @@ export class WorkloadIndex {
     return this.#byHostname.get(hostname)?.find((workload) => workload.namespace === namespace);
   }
 
-  /** Adds a workload whose uid is not there. */
-  add(workload: Workload): void {
+  /**
+   * Adds a workload, or replaces the one of the same uid, which is returned. Keys that stay are overwritten rather than
+   * deleted and set again: V8's maps keep the traces of deleted keys in their hash chains, so that a pod that flips
+   * between ready and unready would slow down every further update of itself.
+   */
+  upsert(workload: Workload): Workload | undefined {
+    const before = this.#byUid.get(workload.uid);
     this.#byUid.set(workload.uid, workload);
-    for (const ip of indexedAddresses(workload)) this.#addAddress(ip, workload);
-    if (workload.hostname === '') return;
-    const others = this.#byHostname.get(workload.hostname) ?? [];
-    this.#byHostname.set(workload.hostname, [...others, workload]);
+    for (const ip of indexedAddresses(workload)) this.#setAddress(ip, workload, before);
+    if (before !== undefined) this.#removeAddresses(before, workload);
+    if (before !== undefined && before.hostname !== '') this.#removeHostname(before);
+    if (workload.hostname !== '') this.#addHostname(workload);
+    return before;
   }
 
-  /** Removes the very object that was added. */
-  remove(workload: Workload): void {
-    this.#byUid.delete(workload.uid);
-    for (const ip of indexedAddresses(workload)) this.#removeAddress(ip, workload);
-    if (workload.hostname === '') return;
-    const rest = this.#byHostname.get(workload.hostname)?.filter((one) => one !== workload) ?? [];
-    if (rest.length === 0) this.#byHostname.delete(workload.hostname);
-    else this.#byHostname.set(workload.hostname, rest);
+  remove(uid: string): Workload | undefined {
+    const before = this.#byUid.get(uid);
+    if (before === undefined) return undefined;
+    this.#byUid.delete(uid);
+    this.#removeAddresses(before, undefined);
+    if (before.hostname !== '') this.#removeHostname(before);
+    return before;
   }
 
-  #addAddress(ip: IpAddress, workload: Workload): void {
+  #setAddress(ip: IpAddress, workload: Workload, before: Workload | undefined): void {
     let addresses = this.#byAddress.get(workload.network);
     if (addresses === undefined) {
       addresses = new Map();
       this.#byAddress.set(workload.network, addresses);
     }
-    const present = addresses.get(ip);
-    if (present === undefined) addresses.set(ip, workload);
-    else addresses.set(ip, insertByPrecedence(isList(present) ? present : [present], workload));
+    const others = otherClaims(addresses.get(ip), before);
+    addresses.set(ip, others.length === 0 ? workload : insertByPrecedence(others, workload));
   }
 
-  #removeAddress(ip: IpAddress, workload: Workload): void {
-    const addresses = this.#byAddress.get(workload.network);
-    const present = addresses?.get(ip);
-    if (addresses === undefined || present === undefined) return;
-    const rest = isList(present) ? present.filter((one) => one !== workload) : [];
-    if (rest.length > 1) addresses.set(ip, rest);
-    else if (rest.length === 1) addresses.set(ip, rest[0]!);
-    else addresses.delete(ip);
-    if (addresses.size === 0) this.#byAddress.delete(workload.network);
+  /** Removes a workload from its addresses, except from those that its successor has taken over. */
+  #removeAddresses(before: Workload, successor: Workload | undefined): void {
+    const addresses = this.#byAddress.get(before.network);
+    if (addresses === undefined) return;
+    const kept = successor?.network === before.network ? indexedAddresses(successor) : [];
+    for (const ip of indexedAddresses(before)) {
+      if (kept.includes(ip)) continue;
+      const others = otherClaims(addresses.get(ip), before);
+      if (others.length === 0) addresses.delete(ip);
+      else addresses.set(ip, others.length === 1 ? others[0]! : others);
+    }
+    if (addresses.size === 0) this.#byAddress.delete(before.network);
   }
+
+  #addHostname(workload: Workload): void {
+    const others = this.#byHostname.get(workload.hostname) ?? [];
+    this.#byHostname.set(workload.hostname, [...others, workload]);
+  }
+
+  #removeHostname(workload: Workload): void {
+    const rest = this.#byHostname.get(workload.hostname)?.filter((one) => one !== workload) ?? [];
+    if (rest.length === 0) this.#byHostname.delete(workload.hostname);
+    else this.#byHostname.set(workload.hostname, rest);
+  }
+}
+
+/** Who claims an address beside a workload. */
+function otherClaims(present: OneOrMany | undefined, workload: Workload | undefined): readonly Workload[] {
+  if (present === undefined || present === workload) return NOBODY;
+  return isList(present) ? present.filter((one) => one !== workload) : [present];
 }
 
 function isList(found: OneOrMany): found is readonly Workload[] {
@@ -91,7 +118,7 @@ function isList(found: OneOrMany): found is readonly Workload[] {
 
 /** The address of a node is shared by its HOST_NETWORK workloads, so it names none of them. */
 function indexedAddresses(workload: Workload): readonly IpAddress[] {
-  return workload.networkMode === 'HOST_NETWORK' ? [] : workload.addresses;
+  return workload.networkMode === 'HOST_NETWORK' ? NO_ADDRESSES : workload.addresses;
 }
 
 /** Among equals the newest comes first: it is the one that has the address now. */

@@ -34,7 +34,7 @@ test('the longest block at which a table finds an address is the longest that co
     fc.property(fc.array(anyBlock, { maxLength: 20 }), fc.oneof(near, anyIp), (blocks, address) => {
       const table = new CidrTable<string>();
       for (const one of new Map(blocks.map((each) => [each.toString(), each])).values()) {
-        table.add(wordsOfBytes(one.bytes), one.prefixLength, one.toString());
+        table.set(wordsOfBytes(one.bytes), one.prefixLength, one.toString());
       }
       const words = ipWords(address);
       const found = table
@@ -55,7 +55,7 @@ test('a table from which every block was deleted is empty', () => {
     fc.property(fc.array(anyBlock, { maxLength: 20 }), (blocks) => {
       const table = new CidrTable<true>();
       const distinct = [...new Map(blocks.map((each) => [each.toString(), each])).values()];
-      for (const one of distinct) table.add(wordsOfBytes(one.bytes), one.prefixLength, true);
+      for (const one of distinct) table.set(wordsOfBytes(one.bytes), one.prefixLength, true);
       for (const [i, one] of distinct.entries()) {
         table.delete(wordsOfBytes(one.bytes), one.prefixLength);
         assert.equal(table.at(wordsOfBytes(one.bytes), one.prefixLength), undefined);
@@ -78,8 +78,8 @@ test('blocks whose words hash alike are told apart', () => {
   view.setInt32(0, Math.imul(w1, 0x9e3779b1));
   view.setInt32(4, w1);
   const other = new Cidr(bytes, 64);
-  table.add(wordsOfBytes(colliding.bytes), 64, 'zero');
-  table.add(wordsOfBytes(other.bytes), 64, 'other');
+  table.set(wordsOfBytes(colliding.bytes), 64, 'zero');
+  table.set(wordsOfBytes(other.bytes), 64, 'other');
   assert.equal(table.at(wordsOfBytes(colliding.bytes), 64), 'zero');
   assert.equal(table.at(wordsOfBytes(other.bytes), 64), 'other');
   table.delete(wordsOfBytes(colliding.bytes), 64);
@@ -89,7 +89,7 @@ test('blocks whose words hash alike are told apart', () => {
 
 test('deleting what is not there changes nothing', () => {
   const table = new CidrTable<string>();
-  table.add(ipWords(ip('10.0.0.0')), 8, 'ten');
+  table.set(ipWords(ip('10.0.0.0')), 8, 'ten');
   table.delete(ipWords(ip('10.0.0.0')), 16);
   table.delete(ipWords(ip('11.0.0.0')), 8);
   assert.equal(table.at(ipWords(ip('10.1.2.3')), 8), 'ten');
