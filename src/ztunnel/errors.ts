@@ -7,30 +7,14 @@ export const errors = errorCatalogue({
     side: 'config',
     hint: 'Correct the environment variables that the message names and start ztunnel again.',
   },
-  AMBIT_SELF_CALL: {
-    side: 'downstream',
-    hint: 'A client connected to a port of the proxy itself; connect to the application port.',
-  },
-  AMBIT_WORKLOAD_UNKNOWN: {
-    side: 'control-plane',
-    hint: 'The control plane has not told this proxy about the pod: check its connection with ambit status.',
-  },
-  AMBIT_NO_HEALTHY_UPSTREAM: {
-    side: 'upstream',
-    hint: 'No ready endpoint serves that port: check the pods and the Service with ambit ztunnel-config service.',
-  },
-  AMBIT_ROUTE_REFUSED: {
-    side: 'upstream',
-    hint: 'The destination is bound to a waypoint or gateway that cannot be used: check that it is ready.',
-  },
   AMBIT_HBONE_DIAL_TIMEOUT: {
     side: 'upstream',
     retryable: true,
     hint: 'A NetworkPolicy may be blocking HBONE port 15008 between the two pods.',
   },
-  AMBIT_HBONE_STATUS: {
+  AMBIT_TUNNEL_BROKEN: {
     side: 'upstream',
-    hint: 'The proxy at the destination refused the tunnel: its own log says why.',
+    hint: 'The other proxy cut the tunnel or was lost: its own log, and the state of its node, say why.',
   },
   AMBIT_POLICY_DENIED: {
     side: 'policy',
@@ -39,18 +23,6 @@ export const errors = errorCatalogue({
   AMBIT_POLICY_CHANGED: {
     side: 'policy',
     hint: 'A policy that came into force while the connection was open forbids it.',
-  },
-  AMBIT_CERTIFICATE_REVOKED: {
-    side: 'downstream',
-    hint: 'The peer shows a certificate that the revocation list names: it has to get a new one.',
-  },
-  AMBIT_IDENTITY_UNAVAILABLE: {
-    side: 'control-plane',
-    hint: 'No certificate could be had for this identity: look at the CA with ambit ztunnel-config certificate.',
-  },
-  AMBIT_INBOUND_REFUSED: {
-    side: 'downstream',
-    hint: 'The tunnel asked for a destination that this pod does not serve.',
   },
   AMBIT_POD_REMOVED: {
     side: 'internal',
@@ -92,7 +64,7 @@ export type ResponseFlag =
 const FLAG_OF_CODE: Readonly<Record<string, ResponseFlag>> = {
   AMBIT_POLICY_DENIED: 'DENY',
   AMBIT_POLICY_CHANGED: 'DENY',
-  AMBIT_CERTIFICATE_REVOKED: 'CERT_REVOKED',
+  AMBIT_PEER_REVOKED: 'CERT_REVOKED',
   AMBIT_IDENTITY_UNAVAILABLE: 'IDENTITY_ERROR',
   AMBIT_HBONE_DIAL_TIMEOUT: 'NETWORK_POLICY',
   AMBIT_TLS_HANDSHAKE: 'TLS_FAILURE',

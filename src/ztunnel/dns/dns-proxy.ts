@@ -4,6 +4,7 @@ import { type IpAddress, type IpFamily, parseIp, type SocketAddress } from '../.
 import type { Reactor } from '../../io/reactor.ts';
 import { TcpListener } from '../../io/tcp-listener.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
+import type { DnsResolution } from '../../mesh/dns-resolution.ts';
 import type { NetworkNamespace } from '../../sys/network-namespace.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import {
@@ -35,17 +36,6 @@ const TTL_SECONDS = 30;
 const MAX_TCP_SESSIONS = 64;
 const TCP_LIMIT_BYTES = 0xffff;
 
-/** What the mesh knows of a name. */
-export type NameResolution =
-  | {
-      readonly kind: 'addresses';
-      readonly v4: readonly IpAddress[];
-      readonly v6: readonly IpAddress[];
-      /** Set when the name was found only after a search domain had been taken off. */
-      readonly canonicalName?: string | undefined;
-    }
-  | { readonly kind: 'forward' };
-
 /** Who asks, for the labels of the metrics. */
 export interface DnsClient {
   readonly canonicalService: string;
@@ -60,7 +50,7 @@ export interface DnsProxyOptions {
   readonly nameservers: readonly IpAddress[];
   /** Whether AAAA questions may be answered with addresses. */
   readonly ipv6: boolean;
-  resolve(name: string): NameResolution;
+  resolve(name: string): DnsResolution;
   client(): DnsClient;
 }
 
@@ -125,7 +115,7 @@ export class DnsProxy {
 
   #answer(
     query: DnsQuery,
-    found: NameResolution & { kind: 'addresses' },
+    found: DnsResolution & { kind: 'addresses' },
     protocol: 'udp' | 'tcp',
   ): Uint8Array {
     const family: IpFamily = query.type === TYPE_A ? 4 : 6;
@@ -135,7 +125,8 @@ export class DnsProxy {
     if (found.canonicalName !== undefined) {
       records.push({ kind: 'cname', name: query.name, target: found.canonicalName, ttlSeconds: TTL_SECONDS });
     }
-    for (const ip of addresses) records.push({ kind: 'address', name: owner, ip, ttlSeconds: TTL_SECONDS });
+    for (const ip of shuffled(addresses))
+      records.push({ kind: 'address', name: owner, ip, ttlSeconds: TTL_SECONDS });
     return writeAnswer(
       query,
       { rcode: RCODE_OK, records },
@@ -174,6 +165,16 @@ export class DnsProxy {
     const { store } = this.#options;
     store.add(store.series(metric, labels), 1);
   }
+}
+
+/** Clients take the first address, so the order is what spreads them. */
+function shuffled<T>(items: readonly T[]): T[] {
+  const out = [...items];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [out[i], out[j]] = [out[j]!, out[i]!];
+  }
+  return out;
 }
 
 function isAddressType(type: number): boolean {

@@ -1,8 +1,8 @@
 /** Every open connection of one reactor thread: live byte counts, re-evaluation of verdicts, cutting. */
 
 import type { AmbitError } from '../../base/errors.ts';
-import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../base/ip.ts';
-import type { SpiffeId } from '../../base/spiffe-id.ts';
+import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import type { PolicyConnection } from '../../mesh/policy-subject.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import { responseFlagOf } from '../errors.ts';
 import { logCompleted, logFailed, logOpened } from '../telemetry/access-log.ts';
@@ -11,12 +11,8 @@ import { type ByteTotals, countFailure, TrafficSeries } from '../telemetry/traff
 import type { ConnectionProtocol, ConnectionSummary } from './messages.ts';
 
 /** What the policies of the destination judge an inbound connection by. */
-export interface Subject {
+export interface Subject extends PolicyConnection {
   readonly workloadUid: string;
-  readonly sourceIdentity: SpiffeId | undefined;
-  readonly sourceIp: IpAddress;
-  readonly destinationIp: IpAddress;
-  readonly destinationPort: number;
 }
 
 export interface ConnectionDescription {
@@ -27,8 +23,8 @@ export interface ConnectionDescription {
   readonly protocol: ConnectionProtocol;
   /** Only inbound connections are judged by policy. */
   readonly subject?: Subject;
-  /** `issuer/serial` keys of the peer's certificates, only where there was mutual TLS. */
-  readonly peerCertificates?: readonly string[];
+  /** The peer's verified chain in DER, leaf first, where there is mutual TLS: a revocation is looked up in it. */
+  readonly peerChain?: readonly Uint8Array[];
 }
 
 /** A connection from the moment its destination is known until it has ended. */

@@ -1,5 +1,6 @@
 /** What the control thread and the reactor threads of ztunnel say to each other. */
 
+import type { IpAddress } from '../../base/ip.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
 
@@ -30,9 +31,6 @@ export interface IdentityUnavailable {
   readonly identity: string;
   readonly reason: string;
 }
-
-/** One revoked certificate: issuer DN in DER and serial, both hex. */
-export type RevokedKey = string;
 
 export interface ResourceUpdate {
   readonly typeUrl: string;
@@ -74,7 +72,9 @@ export type ToReactor =
     }
   | { readonly kind: 'pod-remove'; readonly uid: string }
   | { readonly kind: 'identity'; readonly material: IdentityMaterial | IdentityUnavailable }
-  | { readonly kind: 'revocations'; readonly keys: readonly RevokedKey[] }
+  /** The content of the revocation list file; undefined when there is none. */
+  | { readonly kind: 'revocations'; readonly content: Uint8Array | undefined }
+  | { readonly kind: 'hostname'; readonly hostname: string; readonly addresses: readonly IpAddress[] }
   | { readonly kind: 'log-levels'; readonly specification: string | undefined }
   | { readonly kind: 'dump'; readonly id: number; readonly withMesh: boolean }
   | { readonly kind: 'drain' }
@@ -85,6 +85,7 @@ export type FromReactor =
   | { readonly kind: 'series'; readonly entry: SeriesEntry }
   | { readonly kind: 'log'; readonly text: string }
   | { readonly kind: 'identity-wanted'; readonly identity: string }
+  | { readonly kind: 'hostname-wanted'; readonly hostname: string }
   | {
       readonly kind: 'pod-started';
       readonly uid: string;

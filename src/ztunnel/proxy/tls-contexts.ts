@@ -1,8 +1,8 @@
 /** The TLS contexts of one reactor thread, one pair per identity, renewed when certificates or roots change. */
 
 import type { AmbitError } from '../../base/errors.ts';
+import { identityErrors } from '../../identity/errors.ts';
 import { TlsContext } from '../../sys/tls-context.ts';
-import { errors } from '../errors.ts';
 import type { IdentityMaterial, IdentityUnavailable } from './messages.ts';
 
 export interface ContextPair {
@@ -39,6 +39,13 @@ export class TlsContexts {
     if (slot.waiters.length >= MAX_WAITERS)
       return callback(unavailable(identity, 'too many connections wait for it'));
     slot.waiters.push(callback);
+  }
+
+  /** The contexts of an identity that are there now. @throws AmbitError AMBIT_IDENTITY_UNAVAILABLE */
+  require(identity: string): ContextPair {
+    const slot = this.#slots.get(identity);
+    if (slot?.kind === 'available') return slot.contexts;
+    throw unavailable(identity, 'it has expired or its last pod has gone');
   }
 
   /** Takes what the control thread knows of an identity; sockets that are open keep the context they began with. */
@@ -78,5 +85,5 @@ function free(contexts: ContextPair): void {
 }
 
 function unavailable(identity: string, reason: string): AmbitError {
-  return errors.AMBIT_IDENTITY_UNAVAILABLE(`no certificate for ${identity}: ${reason}`);
+  return identityErrors.AMBIT_IDENTITY_UNAVAILABLE(`no certificate for ${identity}: ${reason}`);
 }

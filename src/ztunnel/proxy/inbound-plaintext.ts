@@ -1,0 +1,116 @@
+/** One plain-text connection to a pod of the mesh: judged by policy without an identity, then passed on. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
+import { meshErrors } from '../../mesh/errors.ts';
+import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
+import { evaluate } from '../../mesh/policy-evaluation.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import { errors } from '../errors.ts';
+import type { ConnectionDescription } from './connection-tracker.ts';
+import { relayPlain } from './plain-relay.ts';
+import type { PodProxy } from './pod-proxy.ts';
+
+export class InboundPlaintext implements TcpSocketHandler {
+  readonly #pod: PodProxy;
+  readonly #socket: TcpSocket;
+  readonly #destination: SocketAddress;
+  #workload: Workload | undefined;
+  #upstream: TcpSocket | undefined;
+  #over = false;
+
+  /** Takes over the socket of a captured connection. */
+  constructor(pod: PodProxy, socket: TcpSocket) {
+    this.#pod = pod;
+    this.#socket = socket;
+    this.#destination = socket.originalDestination() ?? socket.localAddress;
+    socket.handler = this;
+  }
+
+  start(): void {
+    if (ILLEGAL_PORTS.has(this.#destination.port)) {
+      const text = `attempted recursive call to ourselves: ${formatSocketAddress(this.#destination)}`;
+      return this.#fail(meshErrors.AMBIT_SELF_CALL(text));
+    }
+    this.#pod.whenWorkloadKnown((workload) => {
+      if (this.#over) return;
+      if (workload === undefined) return this.#fail(this.#pod.unknownWorkload());
+      this.#workload = workload;
+      this.#judge(workload);
+    });
+  }
+
+  onReadable(): void {}
+
+  onWritable(): void {}
+
+  /** The client is gone before the application was reached. */
+  onClosed(): void {
+    this.#over = true;
+    this.#upstream?.close();
+  }
+
+  #judge(workload: Workload): void {
+    const decision = evaluate(this.#pod.context.mesh.policiesFor(workload), this.#subject());
+    if (decision.allowed) return this.#connect();
+    this.#fail(errors.AMBIT_POLICY_DENIED(`policy rejection: ${decision.reason}`));
+  }
+
+  #connect(): void {
+    const upstream = this.#pod.connectPlain(this.#destination, this.#spoofedSource(), {
+      onOpen: () => {
+        if (this.#over) return;
+        this.#over = true;
+        const sockets = { client: this.#socket, server: upstream };
+        relayPlain(this.#pod.context, sockets, this.#describe());
+      },
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#upstream = upstream;
+  }
+
+  /** The application sees its client's address, except where the pod calls itself. */
+  #spoofedSource(): SocketAddress | undefined {
+    const { ip } = this.#socket.remoteAddress;
+    const wanted = this.#pod.context.config.originalSource && ip !== this.#destination.ip;
+    return wanted ? { ip, port: 0 } : undefined;
+  }
+
+  #subject() {
+    return {
+      workloadUid: this.#pod.workloadUid,
+      sourceIp: this.#socket.remoteAddress.ip,
+      destinationIp: this.#destination.ip,
+      destinationPort: this.#destination.port,
+    };
+  }
+
+  #fail(error: AmbitError): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { parties, addresses } = this.#describe();
+    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#socket.abort();
+  }
+
+  #describe(): ConnectionDescription {
+    const { context } = this.#pod;
+    const source = this.#socket.remoteAddress;
+    return {
+      podUid: this.#pod.info.uid,
+      originalDestination: this.#destination,
+      protocol: 'TCP',
+      subject: this.#subject(),
+      parties: {
+        reporter: 'destination',
+        source: context.mesh.workloadByAddress(context.config.network, source.ip),
+        destination: this.#workload,
+        sourceIdentity: undefined,
+        destinationIdentity: undefined,
+        service: undefined,
+      },
+      addresses: { source, destination: this.#destination, hboneTarget: undefined },
+    };
+  }
+}

@@ -1,0 +1,176 @@
+/** One CONNECT request to a pod: judged by policy, connected to the application, then relayed. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import { formatSpiffeId } from '../../base/spiffe-id.ts';
+import type { Baggage } from '../../hbone/baggage.ts';
+import { ConnectStatus, responseHeaders } from '../../hbone/connect-request.ts';
+import { formatConnectTarget } from '../../hbone/connect-target.ts';
+import type { InboundConnect } from '../../hbone/hbone-server-connection.ts';
+import type { ConnectResponder } from '../../hbone/inbound-connect.ts';
+import type { TcpSocket } from '../../io/tcp-socket.ts';
+import { type InboundForward, resolveInbound } from '../../mesh/inbound-resolution.ts';
+import { evaluate } from '../../mesh/policy-evaluation.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import { NativeBuffer } from '../../sys/native-buffer.ts';
+import { errors } from '../errors.ts';
+import type { ConnectionDescription } from './connection-tracker.ts';
+import { relayTunnel } from './hbone-relay.ts';
+import type { TunnelPeer } from './inbound-tunnels.ts';
+import { MAX_CONNECTIONS_PER_POD } from './limits.ts';
+import type { PodProxy } from './pod-proxy.ts';
+import { proxyHeader } from './proxy-protocol.ts';
+import { countLimit } from './reactor-context.ts';
+import { baggageOf } from './tunnel-dialer.ts';
+
+export class InboundTunnel {
+  readonly #pod: PodProxy;
+  readonly #request: InboundConnect<TunnelPeer>;
+  readonly #respond: ConnectResponder;
+  readonly #authority: string;
+  #workload: Workload | undefined;
+  #over = false;
+
+  constructor(pod: PodProxy, request: InboundConnect<TunnelPeer>, respond: ConnectResponder) {
+    this.#pod = pod;
+    this.#request = request;
+    this.#respond = respond;
+    this.#authority = formatConnectTarget(request.target);
+  }
+
+  start(): void {
+    const { context, info } = this.#pod;
+    if (context.tracker.countOf(info.uid) >= MAX_CONNECTIONS_PER_POD) {
+      countLimit(context, 'connections_per_pod');
+      const text = `pod ${info.namespace}/${info.name} holds ${MAX_CONNECTIONS_PER_POD} connections`;
+      return this.#fail(ConnectStatus.unavailable, errors.AMBIT_CONNECTION_LIMIT(text), undefined);
+    }
+    this.#pod.whenWorkloadKnown((workload) => {
+      if (this.#over) return;
+      this.#workload = workload;
+      this.#resolve();
+    });
+  }
+
+  get #localIp() {
+    return this.#request.connection.localAddress.ip;
+  }
+
+  #resolve(): void {
+    const { context } = this.#pod;
+    const decision = resolveInbound(context.mesh, {
+      authority: this.#authority,
+      local: this.#workload,
+      localIp: this.#localIp,
+      network: context.config.network,
+      forwardedHost: this.#request.serviceHostname,
+    });
+    if (decision.kind === 'refused') return this.#fail(decision.status, decision.error, undefined);
+    this.#judge(decision);
+  }
+
+  #judge(forward: InboundForward): void {
+    const decision = evaluate(this.#pod.context.mesh.policiesFor(this.#workload!), this.#subject(forward));
+    if (decision.allowed) return this.#connect(forward);
+    const error = errors.AMBIT_POLICY_DENIED(`policy rejection: ${decision.reason}`);
+    this.#fail(ConnectStatus.denied, error, forward);
+  }
+
+  #connect(forward: InboundForward): void {
+    const upstream = this.#pod.connectPlain(forward.dial, this.#upstreamSource(forward), {
+      onOpen: () => this.#onConnected(forward, upstream),
+      onFailed: (error) => this.#fail(ConnectStatus.unavailable, error, forward),
+    });
+    this.#respond.onCancelled = () => {
+      this.#over = true;
+      upstream.close();
+    };
+  }
+
+  /** The application sees the peer's address, except where the pod calls itself or gets a PROXY header. */
+  #upstreamSource(forward: InboundForward): SocketAddress | undefined {
+    const { config } = this.#pod.context;
+    const { ip } = this.#request.connection.remoteAddress;
+    if (forward.proxyProtocol !== undefined) {
+      return config.localhostAppTunnel ? { ip: forward.dial.ip, port: 0 } : undefined;
+    }
+    return config.originalSource && ip !== forward.dial.ip ? { ip, port: 0 } : undefined;
+  }
+
+  #onConnected(forward: InboundForward, upstream: TcpSocket): void {
+    if (this.#over) return;
+    if (!this.#sendProxyHeader(forward, upstream)) return upstream.abort();
+    const { config } = this.#pod.context;
+    const described: Baggage | undefined = config.responseBaggage ? baggageOf(this.#workload!) : undefined;
+    const tunnel = this.#respond.accept(responseHeaders(ConnectStatus.ok, described));
+    this.#over = true;
+    if (tunnel === undefined) return upstream.abort();
+    relayTunnel(this.#pod.context, { socket: upstream, tunnel }, this.#describe(forward));
+  }
+
+  /** It fits into the empty send buffer of a new connection as a whole, or the connection is of no use. */
+  #sendProxyHeader(forward: InboundForward, upstream: TcpSocket): boolean {
+    if (forward.proxyProtocol === undefined) return true;
+    const header = proxyHeader({
+      source: this.#request.connection.remoteAddress,
+      destination: forward.proxyProtocol.destination,
+      identity: formatSpiffeId(this.#request.connection.peer.identity),
+    });
+    const buffer = new NativeBuffer(header.length);
+    buffer.bytes.set(header);
+    return upstream.sendFrom(buffer, 0, header.length) === header.length;
+  }
+
+  #subject(forward: InboundForward) {
+    return {
+      workloadUid: this.#pod.workloadUid,
+      sourceIdentity: this.#request.connection.peer.identity,
+      sourceIp: this.#request.connection.remoteAddress.ip,
+      destinationIp: forward.policyDestination.ip,
+      destinationPort: forward.policyDestination.port,
+    };
+  }
+
+  #fail(status: number, error: AmbitError, forward: InboundForward | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { parties, addresses } = this.#describe(forward);
+    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#respond.refuse(status);
+  }
+
+  #describe(forward: InboundForward | undefined): ConnectionDescription {
+    const { connection } = this.#request;
+    const destination = forward?.dial ?? connection.localAddress;
+    const service = forward?.service;
+    return {
+      podUid: this.#pod.info.uid,
+      originalDestination: connection.localAddress,
+      protocol: 'HBONE',
+      peerChain: connection.peer.chain,
+      ...(forward !== undefined && { subject: this.#subject(forward) }),
+      parties: {
+        reporter: 'destination',
+        source: this.#sourceWorkload(),
+        destination: this.#workload,
+        sourceIdentity: connection.peer.identity,
+        destinationIdentity: this.#pod.identity,
+        service: service && { namespace: service.namespace, name: service.name, hostname: service.hostname },
+      },
+      addresses: {
+        source: connection.remoteAddress,
+        destination,
+        hboneTarget: this.#authority === formatSocketAddress(destination) ? undefined : this.#authority,
+      },
+    };
+  }
+
+  /** By address, unless the peer speaks for another network, where the same address is somebody else. */
+  #sourceWorkload(): Workload | undefined {
+    const { mesh, config } = this.#pod.context;
+    const { sourceNetwork, connection } = this.#request;
+    const foreign =
+      sourceNetwork !== undefined && sourceNetwork.toLowerCase() !== config.network.toLowerCase();
+    return foreign ? undefined : mesh.workloadByAddress(config.network, connection.remoteAddress.ip);
+  }
+}

@@ -1,0 +1,213 @@
+/** One connection that a pod opens: from the captured socket to the relay, over HBONE or in plain text. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../base/ip.ts';
+import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
+import { meshErrors } from '../../mesh/errors.ts';
+import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
+import {
+  type OutboundDecision,
+  resolveOutbound,
+  withResolvedAddress,
+} from '../../mesh/outbound-resolution.ts';
+import type { Service } from '../../mesh/service.ts';
+import { identityOf, type Workload } from '../../mesh/workload.ts';
+import type { ConnectionAddresses, ConnectionParties } from '../telemetry/connection-parties.ts';
+import type { ConnectionDescription } from './connection-tracker.ts';
+import { relayTunnel } from './hbone-relay.ts';
+import { MAX_DIAL_ATTEMPTS } from './limits.ts';
+import { relayPlain } from './plain-relay.ts';
+import type { PodProxy } from './pod-proxy.ts';
+import type { OpenTunnel } from './tunnel-dialer.ts';
+
+type Decision = Exclude<OutboundDecision, { kind: 'refused' }>;
+
+/** Lives from accept until a relay takes over or the connection has failed. */
+export class OutboundConnection implements TcpSocketHandler {
+  readonly #pod: PodProxy;
+  readonly #socket: TcpSocket;
+  readonly #destination: SocketAddress;
+  #source: Workload | undefined;
+  #tried: Set<string> | undefined;
+  #attempts = 0;
+  #cancelDial: (() => void) | undefined;
+  #over = false;
+
+  /** Takes over the socket of a captured connection. */
+  constructor(pod: PodProxy, socket: TcpSocket) {
+    this.#pod = pod;
+    this.#socket = socket;
+    this.#destination = socket.originalDestination() ?? socket.localAddress;
+    socket.handler = this;
+  }
+
+  start(): void {
+    if (this.#isSelfCall()) {
+      const text = `attempted recursive call to ourselves: ${formatSocketAddress(this.#destination)}`;
+      return this.#fail(meshErrors.AMBIT_SELF_CALL(text), undefined);
+    }
+    this.#pod.whenWorkloadKnown((source) => {
+      if (this.#over) return;
+      if (source === undefined) return this.#fail(this.#pod.unknownWorkload(), undefined);
+      this.#source = source;
+      this.#attempt();
+    });
+  }
+
+  onReadable(): void {}
+
+  onWritable(): void {}
+
+  /** The application is gone before its connection was established. */
+  onClosed(): void {
+    this.#over = true;
+    this.#cancelDial?.();
+  }
+
+  /** A connection to a port of the proxy in this very pod, which no redirection rule sends here. */
+  #isSelfCall(): boolean {
+    const { ip, port } = this.#destination;
+    const here = ip === this.#socket.localAddress.ip || ip === '127.0.0.1' || ip === '::1';
+    return here && ILLEGAL_PORTS.has(port);
+  }
+
+  /** If no other endpoint is left, the failure of the one that was tried is what the operator wants to read. */
+  #attempt(previous?: { readonly decision: Decision; readonly error: AmbitError }): void {
+    this.#attempts++;
+    const { context } = this.#pod;
+    const decision = resolveOutbound(context.mesh, {
+      source: this.#source!,
+      destination: this.#destination,
+      network: context.config.network,
+      random: Math.random,
+      exclude: this.#tried,
+    });
+    if (decision.kind === 'refused') {
+      return this.#fail(previous?.error ?? decision.error, previous?.decision ?? decision);
+    }
+    if (decision.dial.kind === 'address') return this.#dial(decision, decision.dial);
+    this.#resolveThenDial(decision, decision.dial.hostname);
+  }
+
+  #resolveThenDial(decision: Decision, hostname: string): void {
+    this.#pod.context.hostnames.resolve(hostname, (addresses) => {
+      if (this.#over) return;
+      const ip = addresses[0];
+      if (ip !== undefined) return this.#dialResolved(decision, ip);
+      const error = meshErrors.AMBIT_NO_VALID_DESTINATION(
+        `host name ${hostname} of the workload has no address`,
+      );
+      this.#fail(error, decision);
+    });
+  }
+
+  #dialResolved(decision: Decision, ip: IpAddress): void {
+    const resolved = withResolvedAddress(decision, ip);
+    if (resolved.dial.kind === 'address') this.#dial(resolved, resolved.dial);
+  }
+
+  #dial(decision: Decision, address: SocketAddress): void {
+    if (decision.kind === 'passthrough' || decision.kind === 'plain')
+      return this.#dialPlain(decision, address);
+    const authority = decision.authority ?? formatSocketAddress(address);
+    const tunnel = {
+      address,
+      authority,
+      source: this.#source!,
+      sourceAddress: this.#socket.remoteAddress,
+      expectedIdentities: decision.expectedIdentities.flatMap((uri) => parseSpiffeId(uri) ?? []),
+      serviceHostname: decision.service?.hostname,
+    };
+    this.#cancelDial = this.#pod.tunnels.open(tunnel, {
+      onOpen: (open) => this.#onTunnel(decision, address, { ...open, authority }),
+      onFailed: (error, retryable) => this.#onDialFailed(decision, error, retryable),
+    });
+  }
+
+  #dialPlain(decision: Decision, address: SocketAddress): void {
+    const upstream = this.#pod.connectPlain(address, undefined, {
+      onOpen: () => this.#onPlain(decision, address, upstream),
+      onFailed: (error) => this.#onDialFailed(decision, error, error.retryable),
+    });
+    this.#cancelDial = () => upstream.close();
+  }
+
+  #onDialFailed(decision: Decision, error: AmbitError, retryable: boolean): void {
+    if (this.#over) return;
+    this.#cancelDial = undefined;
+    if (!retryable || decision.kind === 'passthrough' || this.#attempts >= MAX_DIAL_ATTEMPTS) {
+      return this.#fail(error, decision);
+    }
+    this.#tried ??= new Set();
+    this.#tried.add(decision.endpoint.uid);
+    this.#attempt({ decision, error });
+  }
+
+  #onTunnel(decision: Decision, address: SocketAddress, open: OpenTunnel & { authority: string }): void {
+    this.#over = true;
+    const { authority, peerIdentity } = open;
+    const secured = { authority, source: identityOf(this.#source!), destination: peerIdentity };
+    const description = this.#describe(decision, address, secured);
+    relayTunnel(
+      this.#pod.context,
+      { socket: this.#socket, tunnel: open.tunnel },
+      {
+        ...description,
+        protocol: decision.kind === 'gateway' ? 'DOUBLEHBONE' : 'HBONE',
+        peerChain: open.peerChain,
+      },
+    );
+  }
+
+  #onPlain(decision: Decision, address: SocketAddress, upstream: TcpSocket): void {
+    if (this.#over) return upstream.close();
+    this.#over = true;
+    const description = this.#describe(decision, address, undefined);
+    relayPlain(
+      this.#pod.context,
+      { client: this.#socket, server: upstream },
+      { ...description, protocol: 'TCP' },
+    );
+  }
+
+  #fail(error: AmbitError, decision: OutboundDecision | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { parties, addresses } = this.#describe(decision, this.#destination, undefined);
+    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#socket.abort();
+  }
+
+  #describe(
+    decision: OutboundDecision | undefined,
+    actual: SocketAddress,
+    tunnel: { authority: string; source: SpiffeId; destination: SpiffeId } | undefined,
+  ): Omit<ConnectionDescription, 'protocol'> & {
+    parties: ConnectionParties;
+    addresses: ConnectionAddresses;
+  } {
+    const endpoint = decision !== undefined && 'endpoint' in decision ? decision.endpoint : undefined;
+    return {
+      podUid: this.#pod.info.uid,
+      originalDestination: this.#destination,
+      parties: {
+        reporter: 'source',
+        source: this.#source,
+        destination: endpoint,
+        sourceIdentity: tunnel?.source,
+        destinationIdentity: tunnel?.destination,
+        service: serviceName(decision?.service),
+      },
+      addresses: {
+        source: this.#socket.remoteAddress,
+        destination: actual,
+        hboneTarget: tunnel?.authority,
+      },
+    };
+  }
+}
+
+function serviceName(service: Service | undefined): ConnectionParties['service'] {
+  return service && { namespace: service.namespace, name: service.name, hostname: service.hostname };
+}

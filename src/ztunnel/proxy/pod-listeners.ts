@@ -1,0 +1,61 @@
+/** The listeners that ztunnel opens inside a pod's network namespace. */
+
+import { messageOf } from '../../base/errors.ts';
+import { parseIp } from '../../base/ip.ts';
+import type { Reactor } from '../../io/reactor.ts';
+import { TcpListener } from '../../io/tcp-listener.ts';
+import type { TcpSocket } from '../../io/tcp-socket.ts';
+import type { NetworkNamespace } from '../../sys/network-namespace.ts';
+import { errors } from '../errors.ts';
+import { LISTEN_BACKLOG } from './limits.ts';
+
+export const OUTBOUND_PORT = 15001;
+export const INBOUND_PLAINTEXT_PORT = 15006;
+export const INBOUND_HBONE_PORT = 15008;
+
+export interface PodListenerOptions {
+  readonly reactor: Reactor;
+  readonly namespace: NetworkNamespace;
+  readonly mark: number;
+  readonly ipv6: boolean;
+}
+
+export type AcceptHandlers = Readonly<
+  Record<'outbound' | 'plaintext' | 'hbone', (socket: TcpSocket) => void>
+>;
+
+/**
+ * Opens all three, or none.
+ * @throws AmbitError AMBIT_POD_START_FAILED
+ */
+export function openPodListeners(options: PodListenerOptions, handlers: AcceptHandlers): TcpListener[] {
+  const listeners: TcpListener[] = [];
+  try {
+    for (const [port, onAccept] of [
+      [OUTBOUND_PORT, handlers.outbound],
+      [INBOUND_PLAINTEXT_PORT, handlers.plaintext],
+      [INBOUND_HBONE_PORT, handlers.hbone],
+    ] as const) {
+      listeners.push(listen(options, port, onAccept));
+    }
+    return listeners;
+  } catch (thrown) {
+    for (const listener of listeners) listener.close();
+    throw errors.AMBIT_POD_START_FAILED(
+      `a listener could not be opened in the pod: ${messageOf(thrown)}`,
+      thrown,
+    );
+  }
+}
+
+/** All addresses of both families; of IPv4 alone where the pod has no IPv6. */
+function listen(
+  options: PodListenerOptions,
+  port: number,
+  onAccept: (socket: TcpSocket) => void,
+): TcpListener {
+  const { reactor, namespace, mark } = options;
+  const ip = parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
+  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG };
+  return TcpListener.listen(reactor, { ip, port }, listenOptions, onAccept);
+}

@@ -1,0 +1,211 @@
+/** One pod as one reactor thread serves it: its listeners, its DNS, its tunnels. */
+
+import { type AmbitError, messageOf } from '../../base/errors.ts';
+import type { SocketAddress } from '../../base/ip.ts';
+import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import type { TcpListener } from '../../io/tcp-listener.ts';
+import { type SocketOptions, TcpSocket, type TcpSocketHandler } from '../../io/tcp-socket.ts';
+import { resolveDnsName } from '../../mesh/dns-resolution.ts';
+import { meshErrors } from '../../mesh/errors.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import { NetworkNamespace } from '../../sys/network-namespace.ts';
+import { logger } from '../../telemetry/log.ts';
+import type { ZtunnelConfig } from '../config.ts';
+import { DnsProxy, LOOPBACK_V4, LOOPBACK_V6 } from '../dns/dns-proxy.ts';
+import { errors } from '../errors.ts';
+import { InboundPlaintext } from './inbound-plaintext.ts';
+import { InboundTunnels } from './inbound-tunnels.ts';
+import { CONNECT_TIMEOUT_MS, MAX_CONNECTIONS_PER_POD } from './limits.ts';
+import type { PodInfo } from './messages.ts';
+import { OutboundConnection } from './outbound-connection.ts';
+import { openPodListeners } from './pod-listeners.ts';
+import { countLimit, type ReactorContext } from './reactor-context.ts';
+import { TunnelDialer } from './tunnel-dialer.ts';
+
+const log = logger('proxy');
+
+const NOBODY: TcpSocketHandler = { onReadable() {}, onWritable() {}, onClosed() {} };
+
+export interface DialCallbacks {
+  onOpen(): void;
+  onFailed(error: AmbitError): void;
+}
+
+export class PodProxy {
+  readonly context: ReactorContext;
+  readonly info: PodInfo;
+  readonly tunnels: TunnelDialer;
+  readonly #namespace: NetworkNamespace;
+  readonly #inbound: InboundTunnels;
+  #listeners: TcpListener[] = [];
+  #dns: DnsProxy | undefined;
+
+  /** The descriptor stays the main thread's, which closes it after every thread has let the pod go. */
+  constructor(context: ReactorContext, info: PodInfo, namespaceFd: number) {
+    this.context = context;
+    this.info = info;
+    this.#namespace = NetworkNamespace.fromFd(namespaceFd);
+    this.tunnels = new TunnelDialer(this);
+    this.#inbound = new InboundTunnels(this);
+  }
+
+  get namespace(): NetworkNamespace {
+    return this.#namespace;
+  }
+
+  /** The identity that the pod's certificate is for. */
+  get identity(): SpiffeId {
+    const { namespace, serviceAccount } = this.info;
+    return { trustDomain: this.context.config.trustDomain, namespace, serviceAccount };
+  }
+
+  get identityUri(): string {
+    return formatSpiffeId(this.identity);
+  }
+
+  /** The name under which the control plane describes this pod. */
+  get workloadUid(): string {
+    return `${this.context.config.clusterId}//Pod/${this.info.namespace}/${this.info.name}`;
+  }
+
+  get workload(): Workload | undefined {
+    return this.context.mesh.workloadByUid(this.workloadUid);
+  }
+
+  /** @throws AmbitError when a listener cannot be opened; nothing is left open then. */
+  start(): void {
+    const { reactor, config } = this.context;
+    const options = { reactor, namespace: this.#namespace, mark: config.packetMark, ipv6: config.ipv6 };
+    this.#listeners = openPodListeners(options, {
+      outbound: (socket) => this.#admit(socket, () => new OutboundConnection(this, socket).start()),
+      plaintext: (socket) => this.#admit(socket, () => new InboundPlaintext(this, socket).start()),
+      hbone: (socket) => this.#inbound.accept(socket),
+    });
+    try {
+      if (config.dnsProxy) this.#startDns();
+    } catch (thrown) {
+      this.stopListening();
+      throw errors.AMBIT_POD_START_FAILED(`DNS could not be served in the pod: ${messageOf(thrown)}`, thrown);
+    }
+  }
+
+  /** Takes no new connection; those that are open go on. */
+  stopListening(): void {
+    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#dns?.close();
+    this.#dns = undefined;
+  }
+
+  /** Asks peers to open no new tunnels to this pod. */
+  drain(): void {
+    this.stopListening();
+    this.#inbound.drain();
+  }
+
+  /** Ends everything at once. */
+  stop(reason: AmbitError): void {
+    this.stopListening();
+    this.context.tracker.cutWhere((one) => (one.podUid === this.info.uid ? reason : undefined));
+    this.#inbound.close();
+    this.tunnels.close();
+  }
+
+  whenWorkloadKnown(callback: (workload: Workload | undefined) => void): void {
+    this.context.workloads.whenKnown(this.workloadUid, callback);
+  }
+
+  unknownWorkload(): AmbitError {
+    const { namespace, name } = this.info;
+    const text = `the control plane has not described pod ${namespace}/${name} (${this.workloadUid})`;
+    return meshErrors.AMBIT_LOCAL_WORKLOAD_UNKNOWN(text);
+  }
+
+  /** Connects from inside the pod's namespace; with a source it appears to come from there. */
+  connectPlain(
+    remote: SocketAddress,
+    source: SocketAddress | undefined,
+    callbacks: DialCallbacks,
+  ): TcpSocket {
+    let open = false;
+    return this.connectSocket(remote, source, {
+      onConnected() {
+        open = true;
+        callbacks.onOpen();
+      },
+      onReadable() {},
+      onWritable() {},
+      onClosed(error) {
+        if (!open && error !== undefined) callbacks.onFailed(error);
+      },
+    });
+  }
+
+  /** The same with a handler of one's own, or one that is set right after. */
+  connectSocket(
+    remote: SocketAddress,
+    source: SocketAddress | undefined,
+    handler: TcpSocketHandler,
+  ): TcpSocket {
+    const { config, reactor } = this.context;
+    return TcpSocket.connect(reactor, remote, this.#socketOptions(config, source), handler);
+  }
+
+  #socketOptions(config: ZtunnelConfig, source: SocketAddress | undefined): SocketOptions {
+    const { enabled, timeSeconds, intervalSeconds, retries } = config.keepAlive;
+    return {
+      namespace: this.#namespace,
+      mark: config.packetMark,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      ...(source !== undefined && { transparent: true, bindTo: source }),
+      ...(enabled && {
+        keepAlive: { idleMs: timeSeconds * 1000, intervalMs: intervalSeconds * 1000, probes: retries },
+      }),
+    };
+  }
+
+  /** Starts a connection unless the pod has too many. */
+  #admit(socket: TcpSocket, start: () => void): void {
+    if (this.context.tracker.countOf(this.info.uid) < MAX_CONNECTIONS_PER_POD) return start();
+    countLimit(this.context, 'connections_per_pod');
+    log.warn('connection refused: the pod has too many', {
+      pod: this.info.name,
+      namespace: this.info.namespace,
+    });
+    socket.abort();
+  }
+
+  #startDns(): void {
+    const { reactor, config, store, mesh, nameservers } = this.context;
+    const dns = new DnsProxy({
+      reactor,
+      store,
+      nameservers,
+      namespace: this.#namespace,
+      mark: config.packetMark,
+      ipv6: config.ipv6,
+      resolve: (name) =>
+        resolveDnsName(mesh, name, {
+          namespace: this.info.namespace,
+          network: config.network,
+          clusterDomain: config.clusterDomain,
+          searchDomains: this.info.searchDomains,
+        }),
+      client: () => ({
+        canonicalService: this.workload?.canonicalName || 'unknown',
+        canonicalRevision: this.workload?.canonicalRevision || 'unknown',
+      }),
+    });
+    this.#dns = dns;
+    dns.listen(LOOPBACK_V4);
+    if (config.ipv6) this.#listenOnLoopbackV6(dns);
+  }
+
+  /** Pods without IPv6 have no ::1, and need none. */
+  #listenOnLoopbackV6(dns: DnsProxy): void {
+    try {
+      dns.listen(LOOPBACK_V6);
+    } catch (thrown) {
+      log.debug('no DNS on ::1', { pod: this.info.name, error: messageOf(thrown) });
+    }
+  }
+}

@@ -1,0 +1,184 @@
+/** The entry of a reactor thread: an epoll loop that serves every pod of the node, told what to do by the main thread. */
+
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { AmbitError, messageOf } from '../../base/errors.ts';
+import { Http2Counters } from '../../http/http2-counters.ts';
+import { RevocationList } from '../../identity/revocation-list.ts';
+import { Reactor } from '../../io/reactor.ts';
+import { MeshState } from '../../mesh/mesh-state.ts';
+import {
+  flushLog,
+  logger,
+  resetLogLevels,
+  setLogFormat,
+  setLogLevels,
+  setLogSink,
+} from '../../telemetry/log.ts';
+import { SeriesStore } from '../../telemetry/series-store.ts';
+import { RESOURCE_KINDS } from '../../xds/resource-kinds.ts';
+import { errors } from '../errors.ts';
+import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
+import { ConnectionTracker } from './connection-tracker.ts';
+import { dumpMesh } from './dump-mesh.ts';
+import { HostnameResolver } from './hostname-resolver.ts';
+import { BYTE_REPORT_INTERVAL_MS } from './limits.ts';
+import type { FromReactor, PodInfo, ReactorBoot, ToReactor } from './messages.ts';
+import { PodProxy } from './pod-proxy.ts';
+import { cutRevoked, reevaluate } from './policy-watch.ts';
+import type { ReactorContext } from './reactor-context.ts';
+import { applyUpdate } from './resource-decoder.ts';
+import { TlsContexts } from './tls-contexts.ts';
+import { WorkloadWait } from './workload-wait.ts';
+
+const log = logger('reactor');
+/** Node timers do not fire in this thread, so the log is flushed by the loop. */
+const LOG_FLUSH_MS = 50;
+
+/** Everything of one thread, and the messages that change it. */
+class ReactorThread {
+  readonly #context: ReactorContext;
+  readonly #pods = new Map<string, PodProxy>();
+  #draining = false;
+
+  constructor(boot: ReactorBoot) {
+    const reactor = new Reactor();
+    const mesh = new MeshState();
+    const store: SeriesStore = new SeriesStore(REACTOR_METRICS, (entry) => say({ kind: 'series', entry }));
+    this.#context = {
+      config: boot.config,
+      reactor,
+      mesh,
+      store,
+      tls: new TlsContexts((identity) => say({ kind: 'identity-wanted', identity })),
+      http2Counters: new Http2Counters(),
+      tracker: new ConnectionTracker(store, () => reactor.nowMs),
+      workloads: new WorkloadWait(reactor, (uid) => mesh.workloadByUid(uid)),
+      hostnames: new HostnameResolver(reactor, (hostname) => say({ kind: 'hostname-wanted', hostname })),
+      nameservers: boot.config.nameservers,
+      revocations: RevocationList.empty,
+    };
+    mesh.onChange((change) => {
+      this.#context.workloads.recheck();
+      reevaluate(this.#context, change);
+    });
+  }
+
+  /** Never returns: the loop is the thread. */
+  run(): void {
+    const { reactor, store } = this.#context;
+    reactor.onWake(() => this.#readMessages());
+    this.#every(LOG_FLUSH_MS, flushLog);
+    this.#every(BYTE_REPORT_INTERVAL_MS, () => this.#context.tracker.reportBytes());
+    say({ kind: 'ready', wakeFd: reactor.wakeFd, series: store.memory });
+    reactor.run();
+  }
+
+  #every(intervalMs: number, action: () => void): void {
+    this.#context.reactor.setTimer(intervalMs, () => {
+      action();
+      this.#every(intervalMs, action);
+    });
+  }
+
+  #readMessages(): void {
+    for (
+      let next = receiveMessageOnPort(parentPort!);
+      next !== undefined;
+      next = receiveMessageOnPort(parentPort!)
+    ) {
+      this.#handle(next.message as ToReactor);
+    }
+  }
+
+  #handle(message: ToReactor): void {
+    const context = this.#context;
+    switch (message.kind) {
+      case 'resources':
+        applyUpdate(context.mesh, RESOURCE_KINDS, message.update);
+        return;
+      case 'pod-add':
+        return this.#addPod(message.pod, message.namespaceFd, message.attempt);
+      case 'pod-remove':
+        return this.#removePod(message.uid);
+      case 'identity':
+        return context.tls.update(message.material);
+      case 'revocations':
+        return this.#setRevocations(message.content);
+      case 'hostname':
+        return context.hostnames.answer(message.hostname, message.addresses);
+      case 'log-levels':
+        if (message.specification === undefined) resetLogLevels();
+        else setLogLevels(message.specification);
+        return;
+      case 'dump':
+        return this.#dump(message.id, message.withMesh);
+      case 'drain':
+        return this.#drain();
+      case 'close-all':
+        context.tracker.cutWhere(() =>
+          errors.AMBIT_DRAIN_DEADLINE('connection closed: the proxy stops and the grace period is over'),
+        );
+    }
+  }
+
+  #addPod(info: PodInfo, namespaceFd: number, attempt: number): void {
+    let error: string | undefined;
+    if (!this.#pods.has(info.uid)) {
+      const pod = new PodProxy(this.#context, info, namespaceFd);
+      try {
+        if (!this.#draining) pod.start();
+        this.#pods.set(info.uid, pod);
+      } catch (thrown) {
+        error = messageOf(thrown);
+      }
+    }
+    say({ kind: 'pod-started', uid: info.uid, attempt, error });
+  }
+
+  #removePod(uid: string): void {
+    const pod = this.#pods.get(uid);
+    this.#pods.delete(uid);
+    pod?.stop(
+      errors.AMBIT_POD_REMOVED(
+        `connection closed: pod ${pod.info.namespace}/${pod.info.name} has left the mesh`,
+      ),
+    );
+    say({ kind: 'pod-stopped', uid });
+  }
+
+  #setRevocations(content: Uint8Array | undefined): void {
+    try {
+      this.#context.revocations =
+        content === undefined ? RevocationList.empty : RevocationList.parse(content);
+      cutRevoked(this.#context);
+    } catch (thrown) {
+      const code = thrown instanceof AmbitError ? thrown.code : undefined;
+      log.error('revocation list refused; the last good one stays', { error: messageOf(thrown), code });
+    }
+  }
+
+  #dump(id: number, withMesh: boolean): void {
+    const connections = this.#context.tracker.summaries();
+    const dump = withMesh ? { connections, mesh: dumpMesh(this.#context.mesh) } : { connections };
+    say({ kind: 'dump', id, dump });
+  }
+
+  #drain(): void {
+    this.#draining = true;
+    for (const pod of this.#pods.values()) pod.drain();
+    this.#context.tracker.whenEmpty(() => {
+      flushLog();
+      say({ kind: 'drained' });
+    });
+  }
+}
+
+function say(message: FromReactor): void {
+  parentPort!.postMessage(message);
+}
+
+const boot = workerData as ReactorBoot;
+setLogFormat(boot.config.logFormat);
+setLogSink((text) => say({ kind: 'log', text }));
+if (boot.config.logLevel !== undefined) setLogLevels(boot.config.logLevel);
+new ReactorThread(boot).run();

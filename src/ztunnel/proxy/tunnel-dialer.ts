@@ -1,0 +1,171 @@
+/** Opens HBONE tunnels for one pod: its certificate, its pool of connections, the CONNECT request. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import { formatSocketAddress, parseSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import type { Baggage } from '../../hbone/baggage.ts';
+import { ConnectStatus, connectHeaders } from '../../hbone/connect-request.ts';
+import { type ConnectTarget, parseConnectTarget } from '../../hbone/connect-target.ts';
+import { HbonePool, type PoolKey } from '../../hbone/hbone-pool.ts';
+import type { SecureStream } from '../../hbone/secure-stream.ts';
+import { newTraceparent } from '../../hbone/trace-context.ts';
+import type { Tunnel } from '../../hbone/tunnel.ts';
+import type { HeaderList } from '../../http/header-list.ts';
+import { verifyUpstream } from '../../identity/peer-verification.ts';
+import type { ByteStreamHandler } from '../../io/byte-stream.ts';
+import { TlsStream } from '../../io/tls-stream.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import { hboneDialError } from './dial-error.ts';
+import type { PodProxy } from './pod-proxy.ts';
+import type { ContextPair } from './tls-contexts.ts';
+
+export interface TunnelWish {
+  /** The HBONE port of the other proxy. */
+  readonly address: SocketAddress;
+  /** `:authority`: where the tunnel leads. */
+  readonly authority: string;
+  readonly source: Workload;
+  /** The application's end of the captured connection. */
+  readonly sourceAddress: SocketAddress;
+  readonly expectedIdentities: readonly SpiffeId[];
+  readonly serviceHostname: string | undefined;
+}
+
+export interface OpenTunnel {
+  readonly tunnel: Tunnel;
+  readonly peerIdentity: SpiffeId;
+  readonly peerChain: readonly Uint8Array[];
+}
+
+export interface TunnelCallbacks {
+  onOpen(open: OpenTunnel): void;
+  /** `retryable`: no byte of the application has moved, so another endpoint may be tried. */
+  onFailed(error: AmbitError, retryable: boolean): void;
+}
+
+interface DialKey extends PoolKey {
+  readonly expected: readonly SpiffeId[];
+  /** Filled in by the handshake of the latest connection of this key. */
+  readonly peer: { identity: SpiffeId | undefined; chain: readonly Uint8Array[] };
+}
+
+export class TunnelDialer {
+  readonly #pod: PodProxy;
+  readonly #pool: HbonePool<DialKey>;
+  readonly #keys = new Map<string, DialKey>();
+
+  constructor(pod: PodProxy) {
+    this.#pod = pod;
+    this.#pool = new HbonePool<DialKey>({
+      counters: pod.context.http2Counters,
+      dial: (key, handler) => this.#dial(key, handler),
+      verifyPeer: (key, chain) => this.#verify(key, chain),
+    });
+  }
+
+  /** Calls back once, in a later turn at the earliest; the result cancels it. */
+  open(wish: TunnelWish, callbacks: TunnelCallbacks): () => void {
+    let cancelled = false;
+    let cancelRequest = () => {};
+    this.#pod.context.tls.withContexts(this.#pod.identityUri, (result) => {
+      if (cancelled) return;
+      if (!isContexts(result)) return callbacks.onFailed(result, false);
+      cancelRequest = this.#request(wish, callbacks);
+    });
+    return () => {
+      cancelled = true;
+      cancelRequest();
+    };
+  }
+
+  close(): void {
+    this.#pool.close();
+    this.#keys.clear();
+  }
+
+  #request(wish: TunnelWish, callbacks: TunnelCallbacks): () => void {
+    const key = this.#keyOf(wish);
+    const request = this.#pool.connect(key, headersOf(wish), {
+      onTunnel: (tunnel) => {
+        const { identity, chain } = key.peer;
+        callbacks.onOpen({ tunnel, peerIdentity: identity!, peerChain: chain });
+      },
+      onFailed: (error, { status, nothingMoved }) => {
+        const retryable = nothingMoved || status === ConnectStatus.unavailable;
+        callbacks.onFailed(hboneDialError(error, wish.address), retryable);
+      },
+    });
+    return () => request.cancel();
+  }
+
+  /** One key object for each destination, so that the peer found by a handshake is known to every tunnel on it. */
+  #keyOf(wish: TunnelWish): DialKey {
+    const expectedIdentities = wish.expectedIdentities.map(formatSpiffeId);
+    const name = `${formatSocketAddress(wish.address)} ${expectedIdentities.join(' ')}`;
+    let key = this.#keys.get(name);
+    if (key === undefined) {
+      if (this.#keys.size >= MAX_KEYS) this.#keys.clear();
+      key = {
+        sourceIdentity: this.#pod.identityUri,
+        expectedIdentities,
+        destination: wish.address,
+        sourceIp: wish.sourceAddress.ip,
+        expected: wish.expectedIdentities,
+        peer: { identity: undefined, chain: [] },
+      };
+      this.#keys.set(name, key);
+    }
+    return key;
+  }
+
+  /** A connection begins with the certificate of the moment; those that are open keep theirs. */
+  #dial(key: DialKey, handler: ByteStreamHandler): SecureStream {
+    const contexts = this.#pod.context.tls.require(key.sourceIdentity);
+    const socket = this.#pod.connectSocket(key.destination, undefined);
+    return TlsStream.client(socket, contexts.client, handler);
+  }
+
+  #verify(key: DialKey, chain: Uint8Array[]): AmbitError | undefined {
+    const { revocations } = this.#pod.context;
+    const verdict = verifyUpstream(chain, key.expected, { list: revocations, nowMs: Date.now() });
+    if (verdict.kind === 'refused') return verdict.error;
+    key.peer.identity = verdict.identity;
+    key.peer.chain = chain;
+    return undefined;
+  }
+}
+
+/** Destinations remembered at a time; forgetting them costs nothing but a little memory once more. */
+const MAX_KEYS = 10_000;
+
+function isContexts(result: ContextPair | AmbitError): result is ContextPair {
+  return 'client' in result;
+}
+
+function headersOf(wish: TunnelWish): HeaderList {
+  return connectHeaders({
+    target: targetOf(wish.authority),
+    baggage: baggageOf(wish.source),
+    source: wish.sourceAddress,
+    ...(wish.serviceHostname !== undefined && { serviceHostname: wish.serviceHostname }),
+    traceparent: newTraceparent(),
+  });
+}
+
+function targetOf(authority: string): ConnectTarget {
+  return parseConnectTarget(authority) ?? { kind: 'address', address: parseSocketAddress(authority)! };
+}
+
+/** How a proxy describes a workload to another one. */
+export function baggageOf(workload: Workload): Baggage {
+  return {
+    cluster: workload.clusterId,
+    namespace: workload.namespace,
+    workloadType: workload.workloadType.toLowerCase(),
+    workload: workload.workloadName,
+    service: workload.canonicalName,
+    version: workload.canonicalRevision,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  };
+}
