@@ -144,7 +144,7 @@ export class PodProxy {
   connectSocket(
     remote: SocketAddress,
     source: SocketAddress | undefined,
-    handler: TcpSocketHandler,
+    handler: TcpSocketHandler = NOBODY,
   ): TcpSocket {
     const { config, reactor } = this.context;
     return TcpSocket.connect(reactor, remote, this.#socketOptions(config, source), handler);
