@@ -6,6 +6,7 @@ import { AmbitError, messageOf } from '../../base/errors.ts';
 import { sandboxErrors } from '../errors.ts';
 
 const HELP = `Usage: ambit echo server [--http PORT]... [--tcp PORT]... [--udp PORT]... [--name NAME] [--greeting]
+                         [--call TARGET]...
        ambit echo client TARGET... [--count N] [--interval MS] [--connections N] [--timeout MS] [--keep-alive]
                                    [--json] [--quiet]
 
@@ -42,6 +43,7 @@ async function runServer(argv: readonly string[]): Promise<void> {
         udp: { type: 'string', multiple: true },
         name: { type: 'string' },
         greeting: { type: 'boolean' },
+        call: { type: 'string', multiple: true },
       },
     }),
   );
@@ -55,6 +57,7 @@ async function runServer(argv: readonly string[]): Promise<void> {
     node: process.env.NODE_NAME ?? '',
     namespace: process.env.POD_NAMESPACE ?? '',
     greeting: values.greeting ?? false,
+    calls: (values.call ?? []).map(targetOf),
   });
   await server.start();
   await untilSignal();

@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { CallStatistics } from './call-statistics.ts';
 
 export interface EchoServerOptions {
   readonly http: readonly number[];
@@ -13,7 +14,12 @@ export interface EchoServerOptions {
   readonly node: string;
   /** Open every TCP connection with the line `hello from NAME`. */
   readonly greeting: boolean;
+  /** Called on every HTTP request before it is answered, as a service calls the ones it needs; 502 when one fails. */
+  readonly calls: readonly URL[];
 }
+
+/** How long a service that was called may take. */
+const CALL_TIMEOUT_MS = 5000;
 
 interface Closable {
   close(): unknown;
@@ -102,14 +108,31 @@ export class EchoServer {
     } catch {
       return;
     }
-    const status = bounded(query.get('status'), 599);
+    const calls = await this.#callOthers();
+    const status = calls !== undefined && calls.failed > 0 ? 502 : bounded(query.get('status'), 599);
     response.statusCode = Math.max(status, 200);
     response.setHeader('x-echo-name', this.#options.name);
     const size = bounded(query.get('size'), MAX_SIZE);
     if (size > 0) return sendBytes(response, size);
-    const text = JSON.stringify(this.#describe(request, bodyBytes));
+    const text = JSON.stringify({ ...this.#describe(request, bodyBytes), calls });
     response.setHeader('content-type', 'application/json');
     response.end(`${text}\n`);
+  }
+
+  async #callOthers(): Promise<CallStatistics | undefined> {
+    const { calls } = this.#options;
+    if (calls.length === 0) return undefined;
+    const { EchoClient } = await import('./echo-client.ts');
+    const client = new EchoClient({
+      targets: calls,
+      count: calls.length,
+      intervalMs: 0,
+      connections: calls.length,
+      timeoutMs: CALL_TIMEOUT_MS,
+      keepAlive: false,
+      onCall: () => {},
+    });
+    return client.run();
   }
 
   #describe(request: IncomingMessage, bodyBytes: number): Readonly<Record<string, unknown>> {
