@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
+import { FrameFlag, FrameType } from '../../../src/http/http2-frame.ts';
+import { type FrameSink, Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
+import { MAX_CONTINUATIONS, MAX_SETTINGS_ENTRIES } from '../../../src/http/http2-limits.ts';
+import { ByteQueue } from '../../../src/io/byte-queue.ts';
+import {
+  data,
+  frame,
+  goAway,
+  PREFACE,
+  ping,
+  rstStream,
+  SETTINGS_ACK,
+  settings,
+  uint32,
+  windowUpdate,
+} from '../../support/http2-frames.ts';
+
+const MAX_FRAME = 20_000;
+
+/** Writes down every event as text; DATA is written as a whole, however it was cut. */
+class Recorder implements FrameSink {
+  readonly events: string[] = [];
+  #chunks: Buffer[] = [];
+  #dataHeader = '';
+
+  onDataFrame(streamId: number, flow: number, length: number, end: boolean): void {
+    this.#dataHeader = `data ${streamId} ${flow} ${length} ${end}`;
+    this.#chunks = [];
+  }
+
+  onDataChunk(buffer: { readonly bytes: Uint8Array }, offset: number, length: number): void {
+    assert.ok(length > 0);
+    this.#chunks.push(Buffer.from(buffer.bytes.slice(offset, offset + length)));
+  }
+
+  onDataFrameEnd(): void {
+    this.events.push(`${this.#dataHeader} ${Buffer.concat(this.#chunks).toString('hex')}`);
+  }
+
+  onHeaderBlock({
+    streamId,
+    endOfStream,
+    bytes,
+    start,
+    end,
+  }: {
+    streamId: number;
+    endOfStream: boolean;
+    bytes: Uint8Array;
+    start: number;
+    end: number;
+  }): void {
+    const block = Buffer.from(bytes.slice(start, end)).toString('hex');
+    this.events.push(`headers ${streamId} ${endOfStream} ${block}`);
+  }
+
+  onSettings(bytes: Uint8Array, start: number, end: number): void {
+    this.events.push(`settings ${Buffer.from(bytes.slice(start, end)).toString('hex')}`);
+  }
+
+  onPriority(): void {
+    this.events.push('priority');
+  }
+
+  onRstStream(streamId: number, code: number): void {
+    this.events.push(`rst ${streamId} ${code}`);
+  }
+
+  onSettingsAck(): void {
+    this.events.push('ack');
+  }
+
+  onPing(ack: boolean, high: number, low: number): void {
+    this.events.push(`ping ${ack} ${high} ${low}`);
+  }
+
+  onGoAway(last: number, code: number): void {
+    this.events.push(`goaway ${last} ${code}`);
+  }
+
+  onWindowUpdate(streamId: number, increment: number): void {
+    this.events.push(`window ${streamId} ${increment}`);
+  }
+
+  onUnknownFrame(): void {
+    this.events.push('unknown');
+  }
+
+  onStreamViolation(streamId: number, code: number): void {
+    this.events.push(`stream violation ${streamId} ${code}`);
+  }
+
+  onViolation(code: number): void {
+    this.events.push(`violation ${code}`);
+  }
+
+  onFlood(cause: string): void {
+    this.events.push(`flood ${cause}`);
+  }
+}
+
+function read(bytes: Uint8Array, cuts: readonly number[] = []): string[] {
+  const recorder = new Recorder();
+  const reader = new Http2FrameReader(recorder, {
+    expectPreface: true,
+    maxFrameSize: MAX_FRAME,
+    maxHeaderBlock: 4000,
+  });
+  const input = new ByteQueue(64 * 1024);
+  let at = 0;
+  for (const cut of [...cuts, bytes.length]) {
+    const to = Math.min(bytes.length, Math.max(at, cut));
+    input.expand();
+    input.compact();
+    input.append(bytes.subarray(at, to));
+    at = to;
+    reader.read(input);
+    input.settle();
+  }
+  return recorder.events;
+}
+
+function afterSettings(...frames: readonly Uint8Array[]): string[] {
+  return read(Buffer.concat([PREFACE, settings(), ...frames])).slice(1);
+}
+
+const padded = (streamId: number, text: string, padding: number): Buffer =>
+  frame(
+    FrameType.data,
+    FrameFlag.padded,
+    streamId,
+    Buffer.concat([Buffer.of(padding), Buffer.from(text), Buffer.alloc(padding)]),
+  );
+
+const soundFrame = fc.oneof(
+  fc
+    .tuple(fc.integer({ min: 1, max: 9 }), fc.string({ maxLength: 200 }), fc.boolean())
+    .map((one) => data(...one)),
+  fc
+    .tuple(fc.integer({ min: 1, max: 9 }), fc.string({ maxLength: 50 }), fc.integer({ min: 0, max: 255 }))
+    .map((one) => padded(...one)),
+  fc.uint8Array({ maxLength: 300 }).map((block) => frame(FrameType.headers, FrameFlag.endHeaders, 3, block)),
+  fc
+    .array(fc.uint8Array({ maxLength: 100 }), { minLength: 2, maxLength: MAX_CONTINUATIONS })
+    .map((parts) =>
+      Buffer.concat(
+        parts.map((part, i) =>
+          frame(
+            i === 0 ? FrameType.headers : FrameType.continuation,
+            i === parts.length - 1 ? FrameFlag.endHeaders : 0,
+            5,
+            part,
+          ),
+        ),
+      ),
+    ),
+  fc.constant(frame(FrameType.priority, 0, 3, Buffer.alloc(5))),
+  fc.tuple(fc.nat(), fc.nat()).map(([streamId, code]) => rstStream((streamId % 99) + 1, code)),
+  fc.constantFrom(SETTINGS_ACK, settings([4, 100], [1, 0]), ping('12345678'), ping('12345678', true)),
+  fc.nat({ max: 1000 }).map((increment) => windowUpdate(0, increment)),
+  fc.string({ maxLength: 40 }).map((text) => goAway(7, 0, text)),
+  fc
+    .tuple(fc.integer({ min: 10, max: 255 }), fc.uint8Array({ maxLength: 300 }))
+    .map(([type, payload]) => frame(type, 0xff, 1, payload)),
+);
+
+test('events do not depend on how the input is cut', () => {
+  const frames = fc.array(soundFrame, { maxLength: 12 });
+  const cuts = fc.array(fc.nat({ max: 3000 }), { maxLength: 30 });
+  fc.assert(
+    fc.property(frames, cuts, (list, positions) => {
+      const bytes = Buffer.concat([PREFACE, settings(), ...list]);
+      const whole = read(bytes);
+      assert.ok(
+        !whole.some((event) => event.startsWith('violation') || event.startsWith('flood')),
+        `${whole}`,
+      );
+      const sorted = [...positions].sort((a, b) => a - b);
+      assert.deepEqual(read(bytes, sorted), whole);
+    }),
+  );
+});
+
+test('one octet at a time gives the same events', () => {
+  const bytes = Buffer.concat([
+    PREFACE,
+    settings([3, 9]),
+    padded(1, 'hello', 7),
+    ping(),
+    goAway(0, 2, 'bye'),
+  ]);
+  const everywhere = Array.from(bytes, (_, i) => i);
+  assert.deepEqual(read(bytes, everywhere), read(bytes));
+});
+
+test('random bytes behind the preface are read to some end without an exception', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 400 }), fc.boolean(), (bytes, sound) => {
+      read(Buffer.concat([PREFACE, ...(sound ? [settings()] : []), bytes]), [30, 40, 80, 200]);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('a DATA frame larger than the input queue is delivered in pieces', () => {
+  const payload = Buffer.alloc(MAX_FRAME, 'x');
+  assert.deepEqual(afterSettings(data(1, payload, true)), [
+    `data 1 ${MAX_FRAME} ${MAX_FRAME} true ${payload.toString('hex')}`,
+  ]);
+});
+
+const { protocolError, frameSizeError } = Http2ErrorCode;
+const wrongFrames: readonly (readonly [what: string, bytes: Uint8Array, outcome: string])[] = [
+  ['DATA on stream 0', data(0, 'x'), `violation ${protocolError}`],
+  ['HEADERS on stream 0', frame(FrameType.headers, 4, 0), `violation ${protocolError}`],
+  ['a frame over the size limit', data(1, Buffer.alloc(MAX_FRAME + 1)), `violation ${frameSizeError}`],
+  [
+    'padding longer than DATA',
+    frame(0, FrameFlag.padded, 1, Buffer.of(5, 1, 2)),
+    `violation ${protocolError}`,
+  ],
+  ['padded DATA without a length', frame(0, FrameFlag.padded, 1), `violation ${frameSizeError}`],
+  ['HEADERS too short for priority', frame(1, 0x24, 1, Buffer.of(1, 2)), `violation ${frameSizeError}`],
+  ['PRIORITY of 4 octets', frame(2, 0, 3, uint32(0)), `stream violation 3 ${frameSizeError}`],
+  ['PRIORITY on stream 0', frame(2, 0, 0, Buffer.alloc(5)), `violation ${protocolError}`],
+  ['RST_STREAM of 3 octets', frame(3, 0, 1, Buffer.alloc(3)), `violation ${frameSizeError}`],
+  ['RST_STREAM on stream 0', rstStream(0, 0), `violation ${protocolError}`],
+  ['SETTINGS on a stream', frame(4, 0, 1), `violation ${protocolError}`],
+  ['SETTINGS of 7 octets', frame(4, 0, 0, Buffer.alloc(7)), `violation ${frameSizeError}`],
+  ['an acknowledgement with settings', frame(4, 1, 0, Buffer.alloc(6)), `violation ${frameSizeError}`],
+  ['PUSH_PROMISE', frame(5, 4, 1, uint32(2)), `violation ${protocolError}`],
+  ['PING of 7 octets', frame(6, 0, 0, Buffer.alloc(7)), `violation ${frameSizeError}`],
+  ['PING on a stream', frame(6, 0, 1, Buffer.alloc(8)), `violation ${protocolError}`],
+  ['GOAWAY on a stream', frame(7, 0, 1, Buffer.alloc(8)), `violation ${protocolError}`],
+  ['GOAWAY of 7 octets', frame(7, 0, 0, Buffer.alloc(7)), `violation ${frameSizeError}`],
+  ['WINDOW_UPDATE of 5 octets', frame(8, 0, 0, Buffer.alloc(5)), `violation ${frameSizeError}`],
+  ['CONTINUATION out of the blue', frame(9, 4, 1), `violation ${protocolError}`],
+  ['CONTINUATION on stream 0', frame(9, 4, 0), `violation ${protocolError}`],
+  [
+    'a header block interrupted by PING',
+    Buffer.concat([frame(1, 0, 1), ping()]),
+    `violation ${protocolError}`,
+  ],
+  [
+    'a header block continued on another stream',
+    Buffer.concat([frame(1, 0, 1), frame(9, 4, 3)]),
+    `violation ${protocolError}`,
+  ],
+  [
+    'too many CONTINUATION frames',
+    Buffer.concat([frame(1, 0, 1), ...Array.from({ length: MAX_CONTINUATIONS + 1 }, () => frame(9, 0, 1))]),
+    'flood headerBlocks',
+  ],
+  ['a header block over the limit', frame(1, 4, 1, Buffer.alloc(4001)), 'flood headerBlocks'],
+  [
+    'header fragments over the limit',
+    Buffer.concat([frame(1, 0, 1, Buffer.alloc(3000)), frame(9, 4, 1, Buffer.alloc(1001))]),
+    'flood headerBlocks',
+  ],
+  [
+    'too many settings',
+    frame(4, 0, 0, Buffer.alloc((MAX_SETTINGS_ENTRIES + 1) * 6)),
+    'flood settingsEntries',
+  ],
+];
+
+for (const [what, bytes, outcome] of wrongFrames) {
+  test(`${what} is found wrong, and nothing behind it is read`, () => {
+    const events = afterSettings(bytes, ping());
+    const ends = !outcome.startsWith('stream');
+    assert.deepEqual(events, ends ? [outcome] : [outcome, events[1]]);
+  });
+}
+
+test('a wrong preface, and anything before SETTINGS, is a violation', () => {
+  assert.deepEqual(read(Buffer.from('GET / HTTP/1.1\r\n\r\n')), [`violation ${protocolError}`]);
+  assert.deepEqual(read(Buffer.concat([PREFACE, ping()])), [`violation ${protocolError}`]);
+  assert.deepEqual(read(Buffer.concat([PREFACE, SETTINGS_ACK])), [`violation ${protocolError}`]);
+});
