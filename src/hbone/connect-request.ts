@@ -1,0 +1,89 @@
+/** The fields of a CONNECT request and of its answer, as Istio's proxies write and read them. */
+
+import type { SocketAddress } from '../base/ip.ts';
+import { type HeaderField, type HeaderList, headerValue } from '../http/header-list.ts';
+import { type Baggage, formatBaggage, parseBaggage } from './baggage.ts';
+import { type ConnectTarget, formatConnectTarget, parseConnectTarget } from './connect-target.ts';
+import { formatForwarded, parseForwardedHost } from './forwarded.ts';
+import { parseTraceparent } from './trace-context.ts';
+
+/** Answers to a CONNECT request. */
+export const ConnectStatus = {
+  ok: 200,
+  /** Not CONNECT, or a destination that is not ours. */
+  badRequest: 400,
+  /** Denied by authorization policy; Istio's proxies use this code. */
+  denied: 401,
+  /** Workload unknown, name or port unknown, application not reachable. */
+  unavailable: 503,
+} as const;
+
+/** What an outbound proxy says about a connection. */
+export interface ConnectRequest {
+  readonly target: ConnectTarget;
+  /** The source workload. */
+  readonly baggage?: Baggage;
+  /** The application's end of the captured connection. */
+  readonly source?: SocketAddress;
+  /** The service that was meant, when it was one. */
+  readonly serviceHostname?: string;
+  readonly traceparent?: string;
+  /** The network of the source; only on the inner request of a tunnel within a tunnel. */
+  readonly sourceNetwork?: string;
+}
+
+/** What an inbound proxy reads out of a request; everything but the target is a claim of the peer. */
+export interface ReceivedConnect {
+  readonly target: ConnectTarget;
+  readonly baggage: Baggage;
+  readonly serviceHostname: string | undefined;
+  readonly traceparent: string | undefined;
+  readonly sourceNetwork: string | undefined;
+}
+
+/** Request fields in the order of Istio's ztunnel. */
+export function connectHeaders(request: ConnectRequest): HeaderList {
+  const headers: HeaderField[] = [
+    [':method', 'CONNECT'],
+    [':authority', formatConnectTarget(request.target)],
+  ];
+  const baggage = request.baggage === undefined ? undefined : formatBaggage(request.baggage);
+  if (baggage !== undefined) headers.push(['baggage', baggage]);
+  if (request.source !== undefined) {
+    headers.push(['forwarded', formatForwarded(request.source, request.serviceHostname)]);
+  }
+  if (request.traceparent !== undefined) headers.push(['traceparent', request.traceparent]);
+  if (request.sourceNetwork !== undefined) headers.push(['x-forwarded-network', request.sourceNetwork]);
+  return headers;
+}
+
+/** Undefined for anything that must be answered with 400: not CONNECT, or no target. */
+export function parseConnectHeaders(headers: HeaderList): ReceivedConnect | undefined {
+  if (headerValue(headers, ':method') !== 'CONNECT') return undefined;
+  const target = parseConnectTarget(headerValue(headers, ':authority') ?? '');
+  if (target === undefined) return undefined;
+  return {
+    target,
+    baggage: parseBaggage(allValues(headers, 'baggage')),
+    serviceHostname: parseForwardedHost(allValues(headers, 'forwarded')),
+    traceparent: parseTraceparent(headerValue(headers, 'traceparent') ?? ''),
+    sourceNetwork: headerValue(headers, 'x-forwarded-network'),
+  };
+}
+
+/** @param destination the workload that the tunnel leads to, for the other side's telemetry. */
+export function responseHeaders(status: number, destination?: Baggage): HeaderList {
+  const baggage = destination === undefined ? undefined : formatBaggage(destination);
+  const headers: HeaderField[] = [[':status', String(status)]];
+  if (baggage !== undefined) headers.push(['baggage', baggage]);
+  return headers;
+}
+
+/** A field that is sent in several lines means the same as one with commas (RFC 9110 §5.3). */
+function allValues(headers: HeaderList, name: string): string {
+  let all = '';
+  for (const [one, value] of headers) {
+    if (one === name) all = all === '' ? value : `${all},${value}`;
+  }
+  return all;
+}

@@ -1,0 +1,237 @@
+/** Joins an application's socket with a tunnel: bytes, half-closes and resets both ways. */
+
+import type { AmbitError } from '../base/errors.ts';
+import { Http2ErrorCode } from '../http/http2-error-code.ts';
+import type { Http2Stream, Http2StreamHandler, ResetOrigin } from '../http/http2-stream.ts';
+import type { Timer } from '../io/reactor.ts';
+import { FAILED, type TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../io/tcp-socket.ts';
+import type { NativeBuffer } from '../sys/native-buffer.ts';
+import type { HeldBytes } from './held-bytes.ts';
+import type { Tunnel } from './tunnel.ts';
+
+/**
+ * Why a relay ended. `finished`: both sides had ended their direction. `socket-failed`: the application reset the
+ * connection. `stream-reset`: the other proxy did, or the HTTP/2 connection broke. `aborted`: we wanted it so.
+ */
+export type RelayEnd =
+  | { readonly kind: 'finished' }
+  | { readonly kind: 'socket-failed'; readonly error: AmbitError | undefined }
+  | { readonly kind: 'stream-reset'; readonly errorCode: number; readonly origin: ResetOrigin }
+  | { readonly kind: 'aborted' };
+
+export interface TunnelRelayOptions {
+  /** Open, and with nobody else reading from it. */
+  readonly socket: TcpSocket;
+  readonly tunnel: Tunnel;
+  /** Exactly once; nothing of the relay lives on then. */
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+/** Read from the socket per turn, so that one fast application leaves time for the others. */
+const BYTES_PER_TURN = 256 * 1024;
+/** A peer that gave up leaves bytes behind which the application may not want; they are not kept for ever. */
+const FLUSH_AFTER_RESET_MS = 10_000;
+
+/**
+ * What ends how: an end of stream becomes a half-close on the other side, either way. A failure of the socket
+ * becomes RST_STREAM(CONNECT_ERROR) (RFC 9113 §8.5). RST_STREAM with NO_ERROR or CANCEL is the end of a peer that
+ * has no more interest, as Istio's proxies send it: what has arrived is still delivered, then the socket is closed.
+ * Any other one, and the loss of the connection, become a TCP reset, so that a cut is never taken for an end.
+ */
+export class TunnelRelay implements Http2StreamHandler {
+  /** Bytes that went from the socket into the tunnel. */
+  sent = 0;
+  /** Bytes that the socket took out of the tunnel. */
+  received = 0;
+  readonly #socket: TcpSocket;
+  readonly #stream: Http2Stream;
+  readonly #held: HeldBytes;
+  readonly #onEnd: (end: RelayEnd) => void;
+  #pumpDeferred = false;
+  /** The application sends no more. */
+  #socketEnded = false;
+  /** The tunnel sends no more; what is held is the rest. */
+  #streamEnded: boolean;
+  #socketShut = false;
+  /** Set by a reset of the peer that lets us deliver the rest. */
+  #reset: RelayEnd | undefined;
+  #flushTimer: Timer | undefined;
+  #over = false;
+
+  constructor(options: TunnelRelayOptions) {
+    this.#socket = options.socket;
+    this.#stream = options.tunnel.stream;
+    this.#held = options.tunnel.early;
+    this.#streamEnded = options.tunnel.ended;
+    this.#onEnd = options.onEnd;
+    this.#stream.handler = this;
+    this.#socket.handler = this.#socketHandler();
+  }
+
+  /** Bytes that wait for the socket. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** Moves what is there already; call once, right after construction. */
+  start(): void {
+    this.#flushHeld();
+    this.#pump();
+  }
+
+  /** Ends both sides at once: the peer gets RST_STREAM with the code, the application a reset. */
+  abort(errorCode: number = Http2ErrorCode.connectError): void {
+    if (this.#over) return;
+    this.#finish({ kind: 'aborted' });
+    this.#stream.reset(errorCode);
+    this.#socket.abort();
+  }
+
+  // From the tunnel.
+
+  /** Trailers mean nothing to a tunnel. */
+  onHeaders(): void {}
+
+  onData(buffer: NativeBuffer, offset: number, length: number): void {
+    let taken = 0;
+    if (this.#held.length === 0 && !this.#over) {
+      const result = this.#socket.sendFrom(buffer, offset, length);
+      taken = result === WOULD_BLOCK || result === FAILED ? 0 : result;
+    }
+    if (this.#over) {
+      this.#stream.consumed(length);
+      return;
+    }
+    if (taken < length) this.#held.append(buffer, offset + taken, length - taken);
+    this.#deliver(taken);
+  }
+
+  onEnd(): void {
+    this.#streamEnded = true;
+    this.#afterDelivery();
+  }
+
+  onReset(errorCode: number, origin: ResetOrigin): void {
+    const end: RelayEnd = { kind: 'stream-reset', errorCode, origin };
+    const gently = errorCode === Http2ErrorCode.noError || errorCode === Http2ErrorCode.cancel;
+    if (origin !== 'peer' || !gently) {
+      this.#finish(end);
+      this.#socket.abort();
+      return;
+    }
+    this.#reset = end;
+    this.#streamEnded = true;
+    this.#afterDelivery();
+    if (this.#over) return;
+    this.#flushTimer = this.#socket.reactor.setTimer(FLUSH_AFTER_RESET_MS, () => this.#giveUp(end));
+  }
+
+  /** The stream has room. */
+  onWritable(): void {
+    this.#pump();
+  }
+
+  // From the socket.
+
+  #socketHandler(): TcpSocketHandler {
+    return {
+      onReadable: () => this.#pump(),
+      onWritable: () => this.#flushHeld(),
+      onClosed: (error) => this.#onSocketClosed(error),
+    };
+  }
+
+  #onSocketClosed(error: AmbitError | undefined): void {
+    if (this.#over) return;
+    this.#finish({ kind: 'socket-failed', error });
+    this.#stream.reset(Http2ErrorCode.connectError);
+  }
+
+  /** From the socket into the tunnel: received right behind the room for a frame header, never copied. */
+  #pump(): void {
+    const stream = this.#stream;
+    let budget = BYTES_PER_TURN;
+    while (!this.#socketEnded && !this.#over && this.#reset === undefined) {
+      const room = stream.writableBytes();
+      if (room === 0) return;
+      if (budget <= 0) {
+        this.#pumpLater();
+        return;
+      }
+      const count = this.#socket.receiveInto(stream.dataBuffer, stream.dataOffset(), room);
+      if (count < 0) return;
+      if (count === 0) {
+        this.#onSocketEnd();
+        return;
+      }
+      this.sent += count;
+      budget -= count;
+      stream.commitData(count, false);
+    }
+  }
+
+  #pumpLater(): void {
+    if (this.#pumpDeferred) return;
+    this.#pumpDeferred = true;
+    this.#socket.reactor.defer(this);
+  }
+
+  /** The rest of the work of a turn. */
+  run(): void {
+    this.#pumpDeferred = false;
+    this.#pump();
+  }
+
+  #onSocketEnd(): void {
+    this.#socketEnded = true;
+    this.#stream.endData();
+    this.#finishIfDone();
+  }
+
+  #flushHeld(): void {
+    if (this.#over) return;
+    const taken = this.#held.drainTo(this.#socket);
+    if (taken !== FAILED) this.#deliver(taken);
+  }
+
+  /** The socket took bytes: the peer may send as many again. */
+  #deliver(bytes: number): void {
+    if (bytes > 0) {
+      this.received += bytes;
+      this.#stream.consumed(bytes);
+    }
+    this.#afterDelivery();
+  }
+
+  #afterDelivery(): void {
+    if (!this.#streamEnded || this.#socketShut || this.#over || this.#held.length > 0) return;
+    this.#socketShut = true;
+    if (this.#reset === undefined) {
+      this.#socket.shutdownWrite();
+      this.#finishIfDone();
+      return;
+    }
+    this.#finish(this.#reset);
+    this.#socket.close();
+  }
+
+  #finishIfDone(): void {
+    if (this.#over || !this.#socketEnded || !this.#socketShut) return;
+    this.#finish({ kind: 'finished' });
+    this.#socket.close();
+  }
+
+  #giveUp(end: RelayEnd): void {
+    if (this.#over) return;
+    this.#finish(end);
+    this.#socket.abort();
+  }
+
+  #finish(end: RelayEnd): void {
+    this.#over = true;
+    this.#flushTimer?.cancel();
+    const dropped = this.#held.discard();
+    if (dropped > 0) this.#stream.consumed(dropped);
+    this.#onEnd(end);
+  }
+}
