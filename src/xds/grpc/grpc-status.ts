@@ -1,0 +1,153 @@
+/** How a gRPC call ended: the status codes, each with its error, and their form in trailers. */
+
+import { AmbitError, errorCatalogue } from '../../base/errors.ts';
+
+/** https://github.com/grpc/grpc/blob/master/doc/statuscodes.md */
+export const GRPC_STATUS = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const;
+
+export type GrpcStatusName = keyof typeof GRPC_STATUS;
+export type GrpcFailure = Exclude<GrpcStatusName, 'OK'>;
+
+/** One error per status: thrown by a client for what its peer answered, and by a handler for what it wants answered. */
+export const grpcErrors = errorCatalogue({
+  AMBIT_GRPC_CANCELLED: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'One end gave the call up; it is made again where it has to be.',
+  },
+  AMBIT_GRPC_UNKNOWN: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'The peer failed and did not say how: look at its log.',
+  },
+  AMBIT_GRPC_INVALID_ARGUMENT: {
+    side: 'control-plane',
+    hint: 'The peer does not take this request: compare the versions of both ends.',
+  },
+  AMBIT_GRPC_DEADLINE_EXCEEDED: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'The peer was too slow or cannot be reached: look at its load and at the network between.',
+  },
+  AMBIT_GRPC_NOT_FOUND: { side: 'control-plane', hint: 'The peer does not know what was asked for.' },
+  AMBIT_GRPC_ALREADY_EXISTS: { side: 'control-plane', hint: 'The peer has that already.' },
+  AMBIT_GRPC_PERMISSION_DENIED: {
+    side: 'control-plane',
+    hint: 'The caller is known but may not do this: check which service accounts the control plane trusts.',
+  },
+  AMBIT_GRPC_RESOURCE_EXHAUSTED: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'A message was larger than is taken, or the peer is overloaded: look at the size of the mesh and at its log.',
+  },
+  AMBIT_GRPC_FAILED_PRECONDITION: {
+    side: 'control-plane',
+    hint: 'The peer is not in the state to do this: look at its log.',
+  },
+  AMBIT_GRPC_ABORTED: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'The peer broke the call off so that it is begun anew; this happens by itself.',
+  },
+  AMBIT_GRPC_OUT_OF_RANGE: { side: 'control-plane', hint: 'The request is outside of what the peer has.' },
+  AMBIT_GRPC_UNIMPLEMENTED: {
+    side: 'control-plane',
+    hint: 'Nothing serves this method there: check that the address is that of the control plane.',
+  },
+  AMBIT_GRPC_INTERNAL: { side: 'control-plane', hint: 'A defect of the peer: look at its log.' },
+  AMBIT_GRPC_UNAVAILABLE: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'No connection, or it was lost: check that the control plane runs and can be reached; it is tried again.',
+  },
+  AMBIT_GRPC_DATA_LOSS: { side: 'control-plane', hint: 'The peer lost data: look at its log.' },
+  AMBIT_GRPC_UNAUTHENTICATED: {
+    side: 'control-plane',
+    hint: 'The token was refused: check its audience, its age and the service account.',
+  },
+});
+
+const CODE_PREFIX = 'AMBIT_GRPC_';
+const NAME_OF = new Map(Object.entries(GRPC_STATUS).map(([name, code]) => [code as number, name]));
+
+export interface GrpcStatus {
+  readonly code: number;
+  readonly message: string;
+}
+
+/** The error for a status other than OK; a code that is not known counts as UNKNOWN, as gRPC demands. */
+export function errorOfStatus(status: GrpcStatus, cause?: unknown): AmbitError {
+  const name = (NAME_OF.get(status.code) ?? 'UNKNOWN') as GrpcFailure;
+  return grpcErrors[`${CODE_PREFIX}${name}`](`${name}: ${status.message}`, cause);
+}
+
+/** The status to answer when a handler threw. What is not an error of ours may hold secrets and stays here. */
+export function statusOfError(thrown: unknown): GrpcStatus {
+  if (!(thrown instanceof AmbitError)) return { code: GRPC_STATUS.INTERNAL, message: 'internal error' };
+  const name = thrown.code.slice(CODE_PREFIX.length);
+  if (!thrown.code.startsWith(CODE_PREFIX) || !(name in GRPC_STATUS)) {
+    return { code: GRPC_STATUS.INTERNAL, message: thrown.message };
+  }
+  const message = thrown.message.startsWith(`${name}: `)
+    ? thrown.message.slice(name.length + 2)
+    : thrown.message;
+  return { code: GRPC_STATUS[name as GrpcFailure], message };
+}
+
+/** What an HTTP status means where a response has no gRPC status (gRPC's http-grpc-status-mapping.md). */
+export function statusOfHttp(httpStatus: number): number {
+  switch (httpStatus) {
+    case 400:
+      return GRPC_STATUS.INTERNAL;
+    case 401:
+      return GRPC_STATUS.UNAUTHENTICATED;
+    case 403:
+      return GRPC_STATUS.PERMISSION_DENIED;
+    case 404:
+      return GRPC_STATUS.UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return GRPC_STATUS.UNAVAILABLE;
+    default:
+      return GRPC_STATUS.UNKNOWN;
+  }
+}
+
+/** grpc-message: bytes outside of printable ASCII, and `%`, in percent encoding. */
+export function encodeGrpcMessage(message: string): string {
+  let encoded = '';
+  for (const byte of Buffer.from(message)) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** Never fails: what is not percent encoding stays as it is, what is not UTF-8 becomes U+FFFD. */
+export function decodeGrpcMessage(encoded: string): string {
+  if (!encoded.includes('%')) return encoded;
+  const latin1 = encoded.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(latin1, 'latin1').toString('utf8');
+}
