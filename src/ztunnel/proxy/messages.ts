@@ -2,6 +2,7 @@
 
 import type { IpAddress } from '../../base/ip.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
+import type { ResourceUpdate } from '../../xds/mesh-resources.ts';
 import type { ZtunnelConfig } from '../config.ts';
 
 /** A pod that this proxy serves, as the node agent announced it. */
@@ -30,12 +31,6 @@ export interface IdentityUnavailable {
   readonly kind: 'unavailable';
   readonly identity: string;
   readonly reason: string;
-}
-
-export interface ResourceUpdate {
-  readonly typeUrl: string;
-  readonly resources: readonly { readonly name: string; readonly bytes: Uint8Array }[];
-  readonly removed: readonly string[];
 }
 
 export type ConnectionProtocol = 'TCP' | 'HBONE' | 'DOUBLEHBONE';

@@ -15,7 +15,7 @@ import {
   setLogSink,
 } from '../../telemetry/log.ts';
 import { SeriesStore } from '../../telemetry/series-store.ts';
-import { RESOURCE_KINDS } from '../../xds/resource-kinds.ts';
+import { applyUpdate } from '../../xds/mesh-resources.ts';
 import { errors } from '../errors.ts';
 import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
 import { ConnectionTracker } from './connection-tracker.ts';
@@ -26,7 +26,6 @@ import type { FromReactor, PodInfo, ReactorBoot, ToReactor } from './messages.ts
 import { PodProxy } from './pod-proxy.ts';
 import { cutRevoked, reevaluate } from './policy-watch.ts';
 import type { ReactorContext } from './reactor-context.ts';
-import { applyUpdate } from './resource-decoder.ts';
 import { TlsContexts } from './tls-contexts.ts';
 import { WorkloadWait } from './workload-wait.ts';
 
@@ -94,7 +93,7 @@ class ReactorThread {
     const context = this.#context;
     switch (message.kind) {
       case 'resources':
-        applyUpdate(context.mesh, RESOURCE_KINDS, message.update);
+        applyUpdate(context.mesh, message.update);
         return;
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);

@@ -1,0 +1,77 @@
+/** Turns the bytes of xDS resources into mesh state: one that is not understood never harms the others. */
+
+import { messageOf } from '../base/errors.ts';
+import type { MeshState } from '../mesh/mesh-state.ts';
+import { authorizationFromWire } from './authorization-conversion.ts';
+import { Authorization } from './authorization-messages.ts';
+import { invalid } from './conversion-basics.ts';
+import { serviceFromWire } from './service-conversion.ts';
+import { workloadFromWire } from './workload-conversion.ts';
+import { Address } from './workload-messages.ts';
+
+/** A push as it came: resources by name, still encoded. */
+export interface ResourceUpdate {
+  readonly typeUrl: string;
+  readonly resources: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+  readonly removed: readonly string[];
+}
+
+/** A resource that was refused, and why. */
+export interface RejectedResource {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export const ADDRESS_TYPE_URL = Address.typeUrl;
+export const AUTHORIZATION_TYPE_URL = Authorization.typeUrl;
+/** What a node proxy subscribes to. */
+export const MESH_TYPE_URLS: readonly string[] = [ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL];
+
+/** Applies an update as one change and returns what was refused; a refused resource keeps its former version. */
+export function applyUpdate(state: MeshState, update: ResourceUpdate): RejectedResource[] {
+  let rejected: RejectedResource[] = [];
+  state.batch(() => {
+    for (const name of update.removed) removeResource(state, update.typeUrl, name);
+    rejected = forEachDecoded(update, (change) => change(state));
+  });
+  return rejected;
+}
+
+/** What would be refused of an update, without applying it. */
+export function validateUpdate(update: ResourceUpdate): RejectedResource[] {
+  return forEachDecoded(update, () => {});
+}
+
+type Change = (state: MeshState) => void;
+
+function forEachDecoded(update: ResourceUpdate, use: (change: Change) => void): RejectedResource[] {
+  const rejected: RejectedResource[] = [];
+  for (const { name, bytes } of update.resources) {
+    try {
+      use(decode(update.typeUrl, bytes));
+    } catch (thrown) {
+      rejected.push({ name, reason: messageOf(thrown) });
+    }
+  }
+  return rejected;
+}
+
+function decode(typeUrl: string, bytes: Uint8Array): Change {
+  if (typeUrl === AUTHORIZATION_TYPE_URL) {
+    const policy = authorizationFromWire(Authorization.decode(bytes));
+    return (state) => state.upsertAuthorization(policy);
+  }
+  const { type } = Address.decode(bytes);
+  if (type === undefined) throw invalid('an address that is neither a workload nor a service');
+  if (type.kind === 'service') {
+    const service = serviceFromWire(type.value);
+    return (state) => state.upsertService(service);
+  }
+  const workload = workloadFromWire(type.value);
+  return (state) => state.upsertWorkload(workload);
+}
+
+function removeResource(state: MeshState, typeUrl: string, name: string): void {
+  if (typeUrl === AUTHORIZATION_TYPE_URL) state.removeAuthorization(name);
+  else state.removeAddress(name);
+}
