@@ -21,11 +21,12 @@ export class StreamTable {
   #ringIsFull = false;
   // Frames come in bunches for one stream.
   #recent: Http2Stream | undefined;
-  #nextOwnId = 1;
+  #nextOwnId: number;
   #lastPeerId = 0;
 
-  constructor(role: 'client' | 'server') {
+  constructor(role: 'client' | 'server', firstOwnId = 1) {
     this.#isServer = role === 'server';
+    this.#nextOwnId = firstOwnId;
   }
 
   get size(): number {
