@@ -25,8 +25,9 @@ export class RevocationFile {
   /** Throws AMBIT_CRL_MALFORMED or AMBIT_CRL_UNREADABLE: at the start there is no older list to fall back to. */
   constructor(path: string, clock: Clock) {
     this.#path = path;
-    this.#current = readLists(path);
     this.#files = new WatchedFiles([path], clock, () => this.#reload());
+    this.#current = readLists(path);
+    this.#files.start();
   }
 
   get current(): RevocationList {

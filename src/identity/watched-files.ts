@@ -9,32 +9,34 @@ import type { Clock, Timer } from './clock.ts';
  */
 export const WATCH_INTERVAL_MS = 2_000;
 
-/** Calls back when a file appeared, vanished or has other content than before; never for the state at the start. */
+/**
+ * Calls back when a file appeared, vanished or was replaced since this object was made. Make it, read the files, then
+ * start it: what is replaced in between is noticed too.
+ */
 export class WatchedFiles {
   readonly #paths: readonly string[];
   readonly #clock: Clock;
   readonly #onChange: () => void;
   #seen: string;
-  #timer: Timer;
+  #timer: Timer | undefined;
 
   constructor(paths: readonly string[], clock: Clock, onChange: () => void) {
     this.#paths = paths;
     this.#clock = clock;
     this.#onChange = onChange;
     this.#seen = this.#look();
-    this.#timer = this.#arm();
+  }
+
+  start(): void {
+    this.#timer = this.#clock.setTimer(WATCH_INTERVAL_MS, () => this.#check());
   }
 
   close(): void {
-    this.#timer.cancel();
-  }
-
-  #arm(): Timer {
-    return this.#clock.setTimer(WATCH_INTERVAL_MS, () => this.#check());
+    this.#timer?.cancel();
   }
 
   #check(): void {
-    this.#timer = this.#arm();
+    this.start();
     const seen = this.#look();
     if (seen === this.#seen) return;
     this.#seen = seen;

@@ -58,6 +58,7 @@ export class AuthorityDirectory implements AuthorityStore {
 
   watch(onChange: () => void): () => void {
     const files = new WatchedFiles([this.#path], this.#clock, onChange);
+    files.start();
     return () => files.close();
   }
 

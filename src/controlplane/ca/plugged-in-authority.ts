@@ -34,9 +34,10 @@ export class PluggedInAuthority implements SigningSource {
   /** Throws AMBIT_CA_FILES_INVALID. */
   constructor(directory: string, clock: Clock) {
     this.#directory = directory;
-    this.#material = readDirectory(directory);
     const paths = LAYOUTS.flatMap((layout) => Object.values(layout)).map((name) => join(directory, name));
     this.#files = new WatchedFiles(paths, clock, () => this.#reload());
+    this.#material = readDirectory(directory);
+    this.#files.start();
   }
 
   /** Whether a directory holds a CA key in a known layout. */

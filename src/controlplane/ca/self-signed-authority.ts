@@ -68,18 +68,14 @@ export class SelfSignedAuthority implements SigningSource {
   /** Takes the stored state, or makes a root. Rejects with AMBIT_CA_STATE_… or AMBIT_CA_FILES_INVALID. */
   static async open(options: SelfSignedOptions): Promise<SelfSignedAuthority> {
     const complete = { clock: systemClock, ...options };
-    const { store, clock, trustDomain } = complete;
-    const stored = await store.load();
-    if (stored !== undefined) return new SelfSignedAuthority(complete, stored);
-    const signer = makeRoot(trustDomain, clock.nowMs());
-    const created = await store.create({
-      version: 1,
-      signer,
-      rotation: { kind: 'stable' },
-      leavesExpireMs: 0,
-    });
-    log.info('a root certificate was made', { trustDomain });
-    return new SelfSignedAuthority(complete, created);
+    const { store } = complete;
+    const source = new SelfSignedAuthority(
+      complete,
+      (await store.load()) ?? (await makeFirstState(store, complete)),
+    );
+    // What another process wrote before the store was being watched.
+    await source.#reload();
+    return source;
   }
 
   get material(): SigningMaterial {
@@ -195,6 +191,16 @@ export class SelfSignedAuthority implements SigningSource {
 
 function materialOf(state: AuthorityState): SigningMaterial {
   return makeSigningMaterial(state.signer, '', rootsPemOf(state));
+}
+
+async function makeFirstState(
+  store: AuthorityStore,
+  { trustDomain, clock }: Required<SelfSignedOptions>,
+): Promise<AuthorityState> {
+  const signer = makeRoot(trustDomain, clock.nowMs());
+  const created = await store.create({ version: 1, signer, rotation: { kind: 'stable' }, leavesExpireMs: 0 });
+  log.info('a root certificate was made', { trustDomain });
+  return created;
 }
 
 /** The name is unique, so that no library mixes up two roots of one mesh. */
