@@ -1,7 +1,6 @@
 /** The Kubernetes core objects the mesh reads, with the metadata that every source guarantees. */
 
 import type {
-  V1Condition,
   V1EndpointSlice,
   V1NamespaceSpec,
   V1NodeSpec,
@@ -31,10 +30,16 @@ export interface ObjectMeta {
   readonly ownerReferences?: readonly V1OwnerReference[];
 }
 
-/** A status condition as written: {@link V1Condition} with its timestamp in RFC 3339 text. */
-export type Condition = Readonly<Omit<V1Condition, 'lastTransitionTime'>> & {
+/** A status condition as written; a person may leave out what a controller would not. */
+export interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly observedGeneration?: number;
+  /** RFC 3339. */
   readonly lastTransitionTime?: string;
-};
+}
 
 /** What every kind has in common; `kind` tells them apart. */
 export interface ObjectOf<K extends string> {
