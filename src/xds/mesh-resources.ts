@@ -2,11 +2,9 @@
 
 import { messageOf } from '../base/errors.ts';
 import type { MeshState } from '../mesh/mesh-state.ts';
-import { authorizationFromWire } from './authorization-conversion.ts';
+import { decodeAuthorization } from './authorization-conversion.ts';
 import { Authorization } from './authorization-messages.ts';
-import { invalid } from './conversion-basics.ts';
-import { serviceFromWire } from './service-conversion.ts';
-import { workloadFromWire } from './workload-conversion.ts';
+import { decodeAddress } from './workload-conversion.ts';
 import { Address } from './workload-messages.ts';
 
 /** A push as it came: resources by name, still encoded. */
@@ -58,17 +56,13 @@ function forEachDecoded(update: ResourceUpdate, use: (change: Change) => void): 
 
 function decode(typeUrl: string, bytes: Uint8Array): Change {
   if (typeUrl === AUTHORIZATION_TYPE_URL) {
-    const policy = authorizationFromWire(Authorization.decode(bytes));
+    const policy = decodeAuthorization(bytes);
     return (state) => state.upsertAuthorization(policy);
   }
-  const { type } = Address.decode(bytes);
-  if (type === undefined) throw invalid('an address that is neither a workload nor a service');
-  if (type.kind === 'service') {
-    const service = serviceFromWire(type.value);
-    return (state) => state.upsertService(service);
-  }
-  const workload = workloadFromWire(type.value);
-  return (state) => state.upsertWorkload(workload);
+  const address = decodeAddress(bytes);
+  return address.kind === 'workload'
+    ? (state) => state.upsertWorkload(address.workload)
+    : (state) => state.upsertService(address.service);
 }
 
 function removeResource(state: MeshState, typeUrl: string, name: string): void {

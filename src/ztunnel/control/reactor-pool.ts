@@ -20,6 +20,7 @@ export interface ReactorEvents {
   onSeries(memory: SharedArrayBuffer, entry: SeriesEntry): void;
   onLog(text: string): void;
   onIdentityWanted(identity: string): void;
+  onHostnameWanted(hostname: string): void;
   onPodStarted(thread: number, uid: string, attempt: number, error: string | undefined): void;
   onPodStopped(thread: number, uid: string): void;
   /** A thread has ended although nobody asked it to: the process cannot go on. */
@@ -138,6 +139,8 @@ export class ReactorPool {
         return this.#events.onLog(message.text);
       case 'identity-wanted':
         return this.#events.onIdentityWanted(message.identity);
+      case 'hostname-wanted':
+        return this.#events.onHostnameWanted(message.hostname);
       case 'pod-started':
         return this.#events.onPodStarted(index, message.uid, message.attempt, message.error);
       case 'pod-stopped':
