@@ -11,12 +11,10 @@ import {
   sequence,
   set,
 } from './der-writer.ts';
-import { encodeExtension } from './extensions.ts';
 import type { KeyPair } from './key-pair.ts';
 import { OID } from './object-identifiers.ts';
 import { encodePem } from './pem.ts';
-import { encodeAlgorithm } from './signature-algorithm.ts';
-import { encodeUriName } from './subject-alternative-names.ts';
+import { encodeAlgorithm, encodeExtension, encodeUriName } from './x509-writer.ts';
 
 /** A PEM request for one SPIFFE ID and no other name, signed by the key it is for. */
 export function createCertificateRequest(key: KeyPair, identity: SpiffeId): string {

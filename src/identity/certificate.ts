@@ -21,11 +21,9 @@ import {
   time,
   utf8String,
 } from './der-writer.ts';
-import { encodeExtension } from './extensions.ts';
 import type { KeyPair } from './key-pair.ts';
 import { OID } from './object-identifiers.ts';
-import { encodeAlgorithm } from './signature-algorithm.ts';
-import { encodeServerNames, encodeUriName } from './subject-alternative-names.ts';
+import { encodeAlgorithm, encodeExtension, encodeServerNames, encodeUriName } from './x509-writer.ts';
 
 /** Octets of a serial number: 126 random bits, where CA/Browser Forum rules ask for 64 and RFC 5280 allows 159. */
 const SERIAL_OCTETS = 16;

@@ -1,7 +1,6 @@
-/** The extensions list of certificates, certificate requests and revocation lists (RFC 5280 §4.2). */
+/** Reads the extensions list of certificates, certificate requests and revocation lists (RFC 5280 §4.2). */
 
 import { type DerReader, TAG } from './der-reader.ts';
-import { booleanTrue, type DerValue, encodeDer, octetString, oid, sequence } from './der-writer.ts';
 import { identityErrors } from './errors.ts';
 
 export interface Extension {
@@ -31,9 +30,4 @@ export function findExtension(extensions: readonly Extension[], wanted: string):
   const found = extensions.filter((one) => one.oid === wanted);
   if (found.length > 1) throw identityErrors.AMBIT_DER_MALFORMED('the same extension appears twice');
   return found[0];
-}
-
-export function encodeExtension(kind: string, value: DerValue, critical: 'critical' | 'optional'): DerValue {
-  const content = octetString(encodeDer(value));
-  return sequence(oid(kind), critical === 'critical' ? booleanTrue() : undefined, content);
 }

@@ -1,7 +1,6 @@
 /** The signature algorithms of X.509 that the mesh signs with and accepts, and the keys it takes. */
 
 import { type KeyObject, verify } from 'node:crypto';
-import { type DerValue, nullValue, oid, sequence } from './der-writer.ts';
 import { OID } from './object-identifiers.ts';
 
 export interface SignatureAlgorithm {
@@ -55,9 +54,4 @@ export function isSignedBy(
   } catch {
     return false;
   }
-}
-
-/** AlgorithmIdentifier: RSA has NULL parameters (RFC 4055 §5), ECDSA none. */
-export function encodeAlgorithm(algorithm: SignatureAlgorithm): DerValue {
-  return sequence(oid(algorithm.oid), algorithm.keyType === 'rsa' ? nullValue() : undefined);
 }

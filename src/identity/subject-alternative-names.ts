@@ -1,17 +1,12 @@
 /** The names in a subjectAltName extension (RFC 5280 §4.2.1.6), taken from its bytes and never from a printed form. */
 
-import { type IpAddress, ipToBytes } from '../base/ip.ts';
 import { contextTag, DerReader, TAG } from './der-reader.ts';
-import { contextPrimitive, type DerValue, sequence } from './der-writer.ts';
 import { identityErrors } from './errors.ts';
 import { type Extension, findExtension } from './extensions.ts';
 import { OID } from './object-identifiers.ts';
 
-const DNS_NAME = 2;
-const URI = 6;
-const IP_ADDRESS = 7;
-
-const URI_TAG = contextTag(URI, 'primitive');
+/** uniformResourceIdentifier. */
+const URI_TAG = contextTag(6, 'primitive');
 /** Names in one certificate at most: those of a busy gateway fit, a certificate made to cost us time does not. */
 const MAX_NAMES = 256;
 
@@ -45,17 +40,6 @@ function readNames(extensionValue: Uint8Array): SubjectAlternativeNames {
     }
   }
   return { uris, otherNames };
-}
-
-export function encodeUriName(uri: string): DerValue {
-  return sequence(contextPrimitive(URI, Buffer.from(uri, 'ascii')));
-}
-
-export function encodeServerNames(dnsNames: readonly string[], ips: readonly IpAddress[]): DerValue {
-  return sequence(
-    ...dnsNames.map((name) => contextPrimitive(DNS_NAME, Buffer.from(name, 'ascii'))),
-    ...ips.map((ip) => contextPrimitive(IP_ADDRESS, ipToBytes(ip))),
-  );
 }
 
 /** RFC 3986 §2: visible ASCII only. A NUL, a comma list or a line break never gets as far as a comparison. */

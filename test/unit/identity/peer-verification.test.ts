@@ -1,7 +1,9 @@
 /** Who a peer is: exact identities, hostile names, strict reading, and the time it takes. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { AmbitError } from '../../../src/base/errors.ts';
@@ -16,7 +18,6 @@ import {
   sequence,
   time,
 } from '../../../src/identity/der-writer.ts';
-import { encodeExtension } from '../../../src/identity/extensions.ts';
 import { KeyPair } from '../../../src/identity/key-pair.ts';
 import { OID } from '../../../src/identity/object-identifiers.ts';
 import {
@@ -24,11 +25,12 @@ import {
   verifyDownstream,
   verifyUpstream,
 } from '../../../src/identity/peer-verification.ts';
-import { encodeAlgorithm } from '../../../src/identity/signature-algorithm.ts';
+import { encodeAlgorithm, encodeExtension } from '../../../src/identity/x509-writer.ts';
 import { authorityProfile, issue, makeRoot, spiffeId, workload } from './authorities.ts';
 
 const CART = spiffeId('spiffe://cluster.local/ns/shop/sa/cart');
 const ADMIN = spiffeId('spiffe://cluster.local/ns/kube-system/sa/admin');
+const SOURCE = join(import.meta.dirname, '../../../src/identity');
 const root = makeRoot('root');
 
 function refusal(verdict: PeerVerdict): AmbitError {
@@ -165,6 +167,15 @@ test('a peer without certificate or without names has no identity', () => {
   for (const chain of [[], [issue(root, authorityProfile('x'))]]) {
     assert.equal(refusal(verifyDownstream(chain, 'cluster.local')).code, 'AMBIT_PEER_IDENTITY_MISSING');
   }
+});
+
+test('a data plane thread, which only verifies, does not load the library that writes ASN.1', () => {
+  const modules = ['peer-verification', 'revocation-list'].map((name) => join(SOURCE, `${name}.ts`));
+  const script = `await Promise.all(${JSON.stringify(modules)}.map((path) => import(path)));
+    const { createRequire } = await import('node:module');
+    process.stdout.write(Object.keys(createRequire('/').cache).join());`;
+  const loaded = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.doesNotMatch(loaded, /node-forge/);
 });
 
 test('a certificate with thousands of names is refused', () => {
