@@ -70,13 +70,13 @@ function aliases(name: string, client: DnsClient): Alias[] {
 }
 
 /**
- * What the resolver of the pod made by appending a domain of its own list. The rest must be a full name: completing it
- * to a name of the cluster would turn db.corp.example into the service db.
+ * What the resolver of the pod made by appending a domain of its own list. The rest is not completed to a name of the
+ * cluster: that would turn db.corp.example into the service db.
  */
 function ownSearchAliases(name: string, client: DnsClient): Alias[] {
   return (client.searchDomains ?? []).flatMap((search) => {
     const stripped = withoutDomain(name, normalized(search));
-    return stripped?.includes('.') ? [{ name: stripped, stripped }] : [];
+    return stripped === undefined ? [] : [{ name: stripped, stripped }];
   });
 }
 

@@ -106,6 +106,7 @@ export class AffixBuckets implements RuleBuckets<string> {
   }
 
   firstMatch(subject: PolicySubject): CompiledPolicy | undefined {
+    if (this.#byLength.size === 0) return undefined;
     for (const buckets of this.#byLength.values()) {
       const found = buckets.firstMatch(subject);
       if (found !== undefined) return found;

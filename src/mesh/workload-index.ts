@@ -55,7 +55,7 @@ export class WorkloadIndex {
     const before = this.#byUid.get(workload.uid);
     this.#byUid.set(workload.uid, workload);
     for (const ip of indexedAddresses(workload)) this.#setAddress(ip, workload, before);
-    if (before !== undefined) this.#removeAddresses(before, workload);
+    if (before !== undefined) this.#removeAddresses(before);
     if (before !== undefined && before.hostname !== '') this.#removeHostname(before);
     if (workload.hostname !== '') this.#addHostname(workload);
     return before;
@@ -65,7 +65,7 @@ export class WorkloadIndex {
     const before = this.#byUid.get(uid);
     if (before === undefined) return undefined;
     this.#byUid.delete(uid);
-    this.#removeAddresses(before, undefined);
+    this.#removeAddresses(before);
     if (before.hostname !== '') this.#removeHostname(before);
     return before;
   }
@@ -80,13 +80,11 @@ export class WorkloadIndex {
     addresses.set(ip, others.length === 0 ? workload : insertByPrecedence(others, workload));
   }
 
-  /** Removes a workload from its addresses, except from those that its successor has taken over. */
-  #removeAddresses(before: Workload, successor: Workload | undefined): void {
+  /** Takes back the claims of this very object; those that its successor has made stay. */
+  #removeAddresses(before: Workload): void {
     const addresses = this.#byAddress.get(before.network);
     if (addresses === undefined) return;
-    const kept = successor?.network === before.network ? indexedAddresses(successor) : [];
     for (const ip of indexedAddresses(before)) {
-      if (kept.includes(ip)) continue;
       const others = otherClaims(addresses.get(ip), before);
       if (others.length === 0) addresses.delete(ip);
       else addresses.set(ip, others.length === 1 ? others[0]! : others);

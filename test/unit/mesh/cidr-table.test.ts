@@ -50,6 +50,25 @@ test('the longest block at which a table finds an address is the longest that co
   );
 });
 
+function withBitFlipped(address: IpAddress, bit: number): IpAddress {
+  const bytes = ipToBytes(address);
+  bytes[bit >> 3]! ^= 0x80 >> (bit & 7);
+  return ipFromBytes(bytes)!;
+}
+
+test('a block ends exactly at its last bit', () => {
+  fc.assert(
+    fc.property(anyIp, fc.integer({ min: 1, max: 127 }), (address, wanted) => {
+      const bits = ipToBytes(address).length * 8;
+      const length = Math.min(wanted, bits - 1);
+      const table = new CidrTable<true>();
+      table.set(ipWords(address), length, true);
+      assert.equal(table.covers(ipWords(withBitFlipped(address, length))), true);
+      assert.equal(table.covers(ipWords(withBitFlipped(address, length - 1))), false);
+    }),
+  );
+});
+
 test('a table from which every block was deleted is empty', () => {
   fc.assert(
     fc.property(fc.array(anyBlock, { maxLength: 20 }), (blocks) => {

@@ -26,6 +26,11 @@ const anyPlace = fc.record({
   }),
 });
 
+/** A client may be on the other network, from where the endpoints of this one are remote. */
+const anyClient = fc
+  .tuple(anyPlace, fc.constantFrom('', '', 'west'))
+  .map(([place, network]) => ({ ...place, network }));
+
 const anyEndpoint = fc
   .tuple(
     anyPlace,
@@ -115,7 +120,7 @@ test('exactly the eligible endpoints are drawn, in proportion to their capacity,
     fc.property(
       fc.array(anyEndpoint, { maxLength: 6 }),
       fc.array(anyService, { minLength: 1, maxLength: 3 }),
-      fc.array(anyPlace, { minLength: 1, maxLength: 3 }),
+      fc.array(anyClient, { minLength: 1, maxLength: 3 }),
       (endpoints, services, places) => {
         const state = new MeshState();
         const naive = new NaiveMesh();

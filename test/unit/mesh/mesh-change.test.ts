@@ -81,6 +81,14 @@ test('a workload that is selected by other policies than before is affected, wit
   );
 });
 
+test('a workload that moves to another namespace comes under other policies', () => {
+  const state = meshOf(...all);
+  assert.deepEqual(
+    affected(state, () => state.upsertWorkload({ ...inBank, namespace: 'shop' })),
+    ['b'],
+  );
+});
+
 test('a change that policies cannot see affects nobody', () => {
   const state = meshOf(...all);
   assert.deepEqual(

@@ -229,7 +229,7 @@ test('endpoints are drawn in proportion to their capacity', () => {
     { ...server, capacity: 3 },
     workload({ name: 'small', addresses: [ip('10.0.0.3')], services: server.services, capacity: 1 }),
   );
-  const drawn = [0, 0.25, 0.5, 0.74, 0.76, 0.99].map((random) => {
+  const drawn = [0, 0.25, 0.5, 0.74, 0.75, 0.99].map((random) => {
     const decision = decide(state, '10.96.0.1', { random: () => random });
     assertKind(decision, 'direct');
     return decision.endpoint.name;
@@ -337,6 +337,17 @@ test('a waypoint may be named by the address of its pod, at a port of its own', 
   const decision = decide(mesh({ ...web, waypoint }, server, waypointPod), '10.96.0.1');
   assertKind(decision, 'waypoint');
   assert.deepEqual(decision.dial, { kind: 'address', ip: '10.0.0.9', port: 15018 });
+});
+
+test('a waypoint that is named by one of its addresses is dialled by that one', () => {
+  const waypoint = waypointByAddress('10.0.0.10');
+  const state = mesh({ ...web, waypoint }, server, {
+    ...waypointPod,
+    addresses: [ip('10.0.0.9'), ip('10.0.0.10')],
+  });
+  const decision = decide(state, '10.96.0.1');
+  assertKind(decision, 'waypoint');
+  assert.deepEqual(decision.dial, { kind: 'address', ip: '10.0.0.10', port: 15008 });
 });
 
 test('a waypoint may be a workload that is known by a host name', () => {
