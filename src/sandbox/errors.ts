@@ -59,6 +59,14 @@ export const sandboxErrors = errorCatalogue({
     side: 'config',
     hint: 'Start the sandbox with more nodes: --nodes.',
   },
+  AMBIT_SANDBOX_ENROLMENT_REFUSED: {
+    side: 'internal',
+    hint: "The pod stays out until the agent takes it: 'ambit sandbox logs -n ambit-system' of the agent tells why.",
+  },
+  AMBIT_SANDBOX_INTERNAL: {
+    side: 'internal',
+    hint: "This is a mistake in the sandbox itself; logs/daemon.log in its state directory ('ambit sandbox env') tells more.",
+  },
   AMBIT_SANDBOX_USAGE: {
     side: 'config',
     hint: "See 'ambit sandbox --help'.",

@@ -38,7 +38,7 @@ export function listPids(): readonly number[] {
 }
 
 /** The processes that run directly in the same process namespace as `member`: their number inside → as seen from here. */
-export function pidsInNamespaceOf(member: number): ReadonlyMap<number, number> {
+export function pidsInNamespaceOf(member: number | 'self'): ReadonlyMap<number, number> {
   const namespace = namespaceOf(member, 'pid');
   const found = new Map<number, number>();
   for (const pid of listPids()) {
@@ -68,5 +68,5 @@ function toPid(text: string): number[] {
  */
 export function procPid(pid: number): number {
   if (readlinkSync('/proc/self') === String(process.pid)) return pid;
-  return pidsInNamespaceOf(Number(readlinkSync('/proc/self'))).get(pid) ?? pid;
+  return pidsInNamespaceOf('self').get(pid) ?? pid;
 }

@@ -7,6 +7,8 @@ export interface CommandOptions {
   /** Written to its standard input. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** Instead of the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface CommandResult {
@@ -25,7 +27,7 @@ const MAX_OUTPUT = 1024 * 1024;
 /** Resolves however the command ends; rejects only when it cannot be started. */
 export function tryCommand(command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(command[0]!, command.slice(1), { env: options.env ?? process.env });
     let output = '';
     let errors = '';
     let timedOut = false;

@@ -5,8 +5,6 @@ import { sandboxErrors } from '../errors.ts';
 
 export type IpFamilies = 'ipv4' | 'ipv6' | 'dual';
 
-/** Node n is 172.30.0.(10+n); the third byte of its pods' block is n: both must stay below 255. */
-export const MAX_NODES = 240;
 /** Of each /24 of pods: the first address is the gateway, the last one is kept free. */
 const FIRST_POD = 2;
 const LAST_POD = 254;
@@ -121,8 +119,13 @@ export class PodAddressPool {
 
 /** Service VIPs, each family on its own. */
 export class ServiceAddressPool {
-  readonly #used = new Set<string>();
+  #used = new Set<string>();
   #next = FIRST_DYNAMIC_SERVICE;
+
+  /** Forgets what was handed out and not used in the end. */
+  restart(used: Iterable<string>): void {
+    this.#used = new Set(used);
+  }
 
   /** Marks a VIP that a manifest chose itself. False when it is taken. */
   claim(ip: string): boolean {
@@ -139,9 +142,5 @@ export class ServiceAddressPool {
       if (this.claim(candidate)) return candidate;
     }
     throw sandboxErrors.AMBIT_SANDBOX_FULL('all service addresses are in use');
-  }
-
-  release(ip: string): void {
-    this.#used.delete(ip);
   }
 }

@@ -4,8 +4,8 @@ import type { IpAddress, IpFamily } from '../../base/ip.ts';
 import { familyOf } from '../../base/ip.ts';
 import { lanGateway, nodeAddress, podCidr, podGateway } from './address-plan.ts';
 
-/** The bridge in the sandbox's own namespace. */
-export function bridgeCommands(families: readonly IpFamily[]): readonly string[] {
+/** The bridge in the sandbox's own namespace, with the way back to the pods of every node. */
+export function bridgeCommands(nodes: number, families: readonly IpFamily[]): readonly string[] {
   return [
     'link set lo up',
     // Multicast snooping would keep neighbour discovery from nodes that the bridge has not yet heard.
@@ -14,6 +14,7 @@ export function bridgeCommands(families: readonly IpFamily[]): readonly string[]
     'link set br0 up',
     // Whatever is not in the sandbox is refused at once instead of timing out.
     ...families.map((family) => `route add unreachable ${family === 4 ? '0.0.0.0/0' : '::/0'}`),
+    ...families.flatMap((family) => allIndexes(nodes).map((index) => podRoute(index, family))),
   ];
 }
 
@@ -28,7 +29,7 @@ export function nodeRouteCommands(
   nodes: number,
   families: readonly IpFamily[],
 ): readonly string[] {
-  const others = Array.from({ length: nodes }, (_, i) => i + 1).filter((other) => other !== index);
+  const others = allIndexes(nodes).filter((other) => other !== index);
   return [
     'link set lo up',
     ...families.map(
@@ -36,10 +37,17 @@ export function nodeRouteCommands(
     ),
     'link set eth0 up',
     ...families.map((family) => `route add default via ${lanGateway(family)}`),
-    ...families.flatMap((family) =>
-      others.map((other) => `route add ${podCidr(other, family)} via ${nodeAddress(other, family)}`),
-    ),
+    ...families.flatMap((family) => others.map((other) => podRoute(other, family))),
   ];
+}
+
+function allIndexes(nodes: number): readonly number[] {
+  return Array.from({ length: nodes }, (_, i) => i + 1);
+}
+
+/** To the pods of a node, for everybody on the bridge. */
+function podRoute(index: number, family: IpFamily): string {
+  return `route add ${podCidr(index, family)} via ${nodeAddress(index, family)}`;
 }
 
 /** A pod's cable to its node; run in the node's namespace. */

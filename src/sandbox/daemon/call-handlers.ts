@@ -1,0 +1,125 @@
+/** What the daemon does when a command calls. */
+
+import type { KindInfo } from '../api/kind-registry.ts';
+import { type KubeObject, type Reference, referenceTo, type StoredPod, selects } from '../api/kube-object.ts';
+import type {
+  ContainerAnswer,
+  ContainerQuery,
+  ObjectQuery,
+  SandboxCalls,
+} from '../client/sandbox-protocol.ts';
+import { sandboxErrors } from '../errors.ts';
+import { containerCommand } from '../kubelet/container-command.ts';
+import type { CallHandlers } from './call-server.ts';
+import { environmentOf } from './environment-facts.ts';
+import type { HandlerContext } from './handler-context.ts';
+import { MergedView } from './merged-view.ts';
+import { readinessOf } from './readiness.ts';
+import { StatePaths } from './sandbox-config.ts';
+
+/** A restarted process gets this long to end in good order. */
+const RESTART_GRACE_MS = 10_000;
+
+export function callHandlers(context: HandlerContext): CallHandlers {
+  const { api, store, kubelet } = context.cluster;
+  const paths = new StatePaths(context.config.state);
+  const view = new MergedView(paths.objects);
+  return {
+    apply: ({ manifests, namespace }) => api.apply(manifests, namespace),
+    delete: ({ references, graceSeconds }) => {
+      for (const reference of references) api.require(reference);
+      for (const reference of references) api.delete(reference, graceSeconds);
+      return references;
+    },
+    label: ({ changes, ...query }) => {
+      const object = api.label(requireReference(context, query), changes);
+      return referenceTo(object);
+    },
+    objects: (query) => listObjects(context, query, view),
+    readiness: () => readinessOf(store, kubelet),
+    container: (query) => describeContainer(context, query),
+    environment: () => environmentOf(context, paths),
+    restart: (request) => restart(context, request),
+    down: () => {
+      setImmediate(context.end);
+      return {};
+    },
+  };
+}
+
+function requireReference(
+  { cluster }: HandlerContext,
+  query: ObjectQuery & { readonly name: string },
+): Reference {
+  const info = cluster.api.requireKind(query.kind);
+  const namespace = info.namespaced ? (query.namespace ?? 'default') : '';
+  return referenceTo(
+    cluster.api.require({ kind: info.kind, group: info.group, namespace, name: query.name }),
+  );
+}
+
+function listObjects({ cluster }: HandlerContext, query: ObjectQuery, view: MergedView) {
+  const info = cluster.api.requireKind(query.kind);
+  if (query.name !== undefined) {
+    const reference = { ...named(info, query), name: query.name };
+    return { info, objects: view.merge([cluster.api.require(reference)]) };
+  }
+  const all = cluster.store.listAny(info.kind, info.group);
+  const { namespace } = query;
+  const inScope =
+    info.namespaced && namespace !== undefined
+      ? all.filter((one) => one.metadata.namespace === namespace)
+      : all;
+  return { info, objects: view.merge([...inScope].sort(byName)) };
+}
+
+function named(info: KindInfo, { namespace = 'default' }: ObjectQuery) {
+  return { kind: info.kind, group: info.group, namespace: info.namespaced ? namespace : '' };
+}
+
+function byName(a: KubeObject, b: KubeObject): number {
+  return (
+    a.metadata.namespace.localeCompare(b.metadata.namespace) || a.metadata.name.localeCompare(b.metadata.name)
+  );
+}
+
+function describeContainer({ cluster }: HandlerContext, query: ContainerQuery): ContainerAnswer {
+  const reference = { kind: 'Pod', group: '', namespace: query.namespace, name: query.pod };
+  const pod = cluster.api.require(reference) as StoredPod;
+  const runner = cluster.kubelet.runnerOf(pod);
+  const containers = runner?.containers ?? [];
+  const container =
+    query.container === undefined ? containers[0] : containers.find((one) => one.name === query.container);
+  const spec = pod.spec?.containers.find((one) => one.name === container?.name);
+  if (container === undefined || spec === undefined) {
+    const which = query.container === undefined ? '' : ` called ${query.container}`;
+    throw sandboxErrors.AMBIT_SANDBOX_NOT_RUNNING(
+      `pod ${query.namespace}/${query.pod} has no container${which} yet`,
+    );
+  }
+  const command = containerCommand(pod, spec);
+  const pid = runner?.sandbox?.holder.pid;
+  return {
+    container: container.name,
+    logFile: container.logFile,
+    ...(pid === undefined ? {} : { pid }),
+    env: command.kind === 'command' ? command.env : {},
+    ...(spec.workingDir === undefined ? {} : { workingDirectory: spec.workingDir }),
+  };
+}
+
+async function restart(
+  { cluster, mesh }: HandlerContext,
+  { component, node }: SandboxCalls['restart']['request'],
+): Promise<readonly Reference[]> {
+  const pods = cluster.store.list('Pod').filter((pod) => {
+    const onNode = node === undefined || pod.spec?.nodeName === node;
+    return onNode && mesh !== undefined && selects(mesh.labelsOf(component), pod.metadata.labels);
+  });
+  if (pods.length === 0) {
+    const where = node === undefined ? '' : ` on ${node}`;
+    throw sandboxErrors.AMBIT_SANDBOX_NOT_FOUND(`there is no ${component}${where} in this sandbox`);
+  }
+  await Promise.all(pods.map((pod) => cluster.kubelet.runnerOf(pod)?.restart(RESTART_GRACE_MS)));
+  return pods.map(referenceTo);
+}
