@@ -18,8 +18,8 @@ import {
   statusOfError,
 } from '../../../src/xds/grpc/grpc-status.ts';
 import { MessageAssembler } from '../../../src/xds/grpc/message-framing.ts';
+import { eventually } from '../../support/eventually.ts';
 import { makeAuthority, type TestAuthority } from './certificates.ts';
-import { eventually } from './eventually.ts';
 
 const NO_METADATA = new Map<string, string>();
 const MAX_REQUEST_BYTES = 100_000;
