@@ -27,11 +27,6 @@ export const cniErrors = errorCatalogue({
     retryable: true,
     hint: 'Several network namespaces hold the pod’s address: delete the one that is left over from an older sandbox.',
   },
-  AMBIT_CNI_POD_WITHOUT_ADDRESS: {
-    side: 'internal',
-    retryable: true,
-    hint: 'The pod has no address yet; it is enrolled as soon as its status names one or the CNI plugin reports it.',
-  },
   AMBIT_CNI_NO_ZTUNNEL: {
     side: 'internal',
     retryable: true,
@@ -74,6 +69,16 @@ export const cniErrors = errorCatalogue({
     side: 'internal',
     retryable: true,
     hint: 'The pod was deleted or opted out while it was being enrolled; nothing is to be done.',
+  },
+  AMBIT_CNI_POD_NOT_ENROLLED: {
+    side: 'internal',
+    retryable: true,
+    hint: 'The message ends with the last obstacle; kubelet tries again with a new sandbox. GET /enrolment of the agent tells more.',
+  },
+  AMBIT_CNI_UNEXPECTED: {
+    side: 'internal',
+    retryable: true,
+    hint: 'This should not happen: report it with the log lines around it. The pod is tried again.',
   },
   AMBIT_CNI_CONFIG_INVALID: {
     side: 'config',

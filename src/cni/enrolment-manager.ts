@@ -1,0 +1,265 @@
+/** Follows the objects and keeps every pod of this node where it belongs: in the mesh or out of it. */
+
+import type { AmbitError } from '../base/errors.ts';
+import type { IpAddress } from '../base/ip.ts';
+import type { Pod } from '../objects/core-types.ts';
+import type { ObjectChange, ObjectSource } from '../objects/object-source.ts';
+import { logger } from '../telemetry/log.ts';
+import type { CniMetrics } from './cni-metrics.ts';
+import { decideEnrolment, type EnrolmentDecision, type EnrolmentSettings } from './enrolment-decision.ts';
+import {
+  type EnrolmentFinding,
+  type EnrolmentState,
+  type EnrolmentSteps,
+  type EnrolmentWish,
+  REDIRECTION_ANNOTATION,
+} from './enrolment-state.ts';
+import { cniErrors } from './errors.ts';
+import { PodEnrolment, type PodEnrolmentEvents } from './pod-enrolment.ts';
+import { type PodFacts, podFacts, podLabel } from './pod-facts.ts';
+import { podOptions } from './pod-options.ts';
+import type { ZdsWorkload } from './zds-packets.ts';
+import type { ZdsWorkloads } from './zds-server.ts';
+
+export interface EnrolmentManagerOptions {
+  readonly source: ObjectSource;
+  readonly steps: EnrolmentSteps;
+  readonly metrics: CniMetrics;
+  /** The node whose pods are this agent's. */
+  readonly node: string;
+  readonly settings: EnrolmentSettings;
+  /** Whether DNS of pods that do not say is captured. */
+  readonly dnsCapture: boolean;
+  readonly clusterDomain: string;
+}
+
+/** A sandbox that the CNI plugin reports. */
+export interface SandboxRequest {
+  readonly namespace: string;
+  readonly name: string;
+  readonly netnsPath: string;
+  readonly ips: readonly IpAddress[];
+  /** Told by Ambit's plugin, not by Istio's; a pod of the same name may be another one. */
+  readonly uid?: string | undefined;
+}
+
+/** What is wanted of a pod, why, and what of its annotations was not understood. */
+export interface PodVerdict {
+  readonly pod: PodFacts;
+  readonly decision: EnrolmentDecision;
+  readonly wish: EnrolmentWish;
+  readonly warnings: readonly string[];
+}
+
+const log = logger('enrolment');
+
+export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
+  readonly #options: EnrolmentManagerOptions;
+  readonly #enrolments = new Map<string, PodEnrolment>();
+  /** Wakes those who wait for a pod to appear. */
+  #arrivals: (() => void)[] = [];
+  #isStarted = false;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: EnrolmentManagerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes up the pods that are there, then follows changes; the source must have started. When it returns, the
+   * namespaces of pods that were enrolled before are open, so that ztunnel may be answered.
+   */
+  start(): void {
+    this.#unsubscribe = this.#options.source.subscribe((changes) => this.#onChanges(changes));
+    for (const pod of this.#options.source.list('Pod')) this.#consider(pod);
+    this.#isStarted = true;
+  }
+
+  /** Resolves when every pod that is known now has been brought as far as it goes at present. */
+  async whenAtRest(): Promise<void> {
+    await Promise.all([...this.#enrolments.values()].map((enrolment) => enrolment.whenAtRest()));
+  }
+
+  /** What is in force stays in force. */
+  stop(): void {
+    this.#unsubscribe?.();
+    for (const enrolment of this.#enrolments.values()) enrolment.stop();
+  }
+
+  /** Looks at every pod in the mesh, one after the other, and repairs what is not as it should be. */
+  async verifyAll(): Promise<void> {
+    for (const enrolment of [...this.#enrolments.values()]) await enrolment.verify();
+  }
+
+  /** Whether the addresses of every enrolled pod are known. */
+  get knowsAllAddresses(): boolean {
+    return [...this.#enrolments.values()].every((one) => one.wish.kind !== 'in' || one.ips.length > 0);
+  }
+
+  get enrolments(): ReadonlyMap<string, PodEnrolment> {
+    return this.#enrolments;
+  }
+
+  countStates(): Map<EnrolmentState['kind'], number> {
+    const counts = new Map<EnrolmentState['kind'], number>();
+    for (const { state } of this.#enrolments.values())
+      counts.set(state.kind, (counts.get(state.kind) ?? 0) + 1);
+    return counts;
+  }
+
+  /** What is wanted of every pod of this node. */
+  verdicts(): PodVerdict[] {
+    return this.#options.source
+      .list('Pod')
+      .filter((pod) => this.#isMine(pod))
+      .map((pod) => this.#judge(pod));
+  }
+
+  uids(): Iterable<string> {
+    return [...this.#enrolments.keys()];
+  }
+
+  get(uid: string): ZdsWorkload | undefined {
+    return this.#enrolments.get(uid)?.describe(this.#options.clusterDomain);
+  }
+
+  onSnapshotAnswer(uid: string, error: AmbitError | undefined): void {
+    this.#enrolments.get(uid)?.onProxyAnswer(error);
+  }
+
+  /**
+   * Enrols the pod of a new sandbox before it starts.
+   * @returns why it is, or is not, in the mesh
+   * @throws AMBIT_CNI_POD_UNKNOWN, AMBIT_CNI_POD_NOT_ENROLLED, AMBIT_CNI_POD_CHANGED
+   */
+  async enrolSandbox(request: SandboxRequest, deadlineMs: number): Promise<EnrolmentDecision> {
+    const end = performance.now() + deadlineMs;
+    const { pod, decision, wish } = this.#judge(await this.#waitForPod(request, end));
+    if (!decision.enrol) return decision;
+    const enrolment = this.#enrolmentOf(pod, wish);
+    enrolment.beginSandbox(request.netnsPath, request.ips);
+    await enrolment.whenEnrolled(end - performance.now());
+    return decision;
+  }
+
+  /** A sandbox is being torn down, or its making failed. */
+  endSandbox(netnsPath: string): void {
+    for (const enrolment of this.#enrolments.values()) enrolment.endSandbox(netnsPath);
+  }
+
+  onState(): void {}
+
+  onDone(enrolment: PodEnrolment): void {
+    enrolment.stop();
+    this.#enrolments.delete(enrolment.uid);
+  }
+
+  onFinding(_enrolment: PodEnrolment, finding: EnrolmentFinding): void {
+    this.#options.metrics.countFinding(finding.kind);
+  }
+
+  onFailure(_enrolment: PodEnrolment, error: AmbitError): void {
+    this.#options.metrics.countFailure(error.code);
+  }
+
+  #onChanges(changes: readonly ObjectChange[]): void {
+    const relabelled = new Set<string>();
+    for (const change of changes) {
+      if (change.object.kind === 'Namespace') relabelled.add(change.object.metadata.name);
+      else if (change.object.kind === 'Pod') this.#onPodChange(change, change.object);
+    }
+    if (relabelled.size > 0) {
+      const pods = this.#options.source.list('Pod').filter((pod) => relabelled.has(pod.metadata.namespace));
+      for (const pod of pods) this.#consider(pod);
+    }
+    for (const arrival of this.#arrivals.splice(0)) arrival();
+  }
+
+  #onPodChange(change: ObjectChange, pod: Pod): void {
+    const { metrics } = this.#options;
+    const previousUid = change.previous?.metadata.uid;
+    // A pod that was deleted and made again under its name may come as one change.
+    if (previousUid !== undefined && previousUid !== pod.metadata.uid) this.#forget(previousUid);
+    if (change.type === 'delete' || !this.#isMine(pod)) {
+      if (this.#forget(pod.metadata.uid)) metrics.countPodEvent('delete');
+      return;
+    }
+    metrics.countPodEvent(change.previous === undefined ? 'add' : 'update');
+    this.#consider(pod);
+  }
+
+  #isMine(pod: Pod): boolean {
+    return pod.spec?.nodeName === this.#options.node;
+  }
+
+  #consider(object: Pod): void {
+    if (!this.#isMine(object)) return;
+    const { pod, wish, warnings } = this.#judge(object);
+    const known = this.#enrolments.get(pod.uid);
+    if (known !== undefined) {
+      known.update(pod, wish);
+    } else if (wish.kind === 'in' || pod.annotations[REDIRECTION_ANNOTATION] !== undefined) {
+      this.#enrolmentOf(pod, wish).kick();
+      for (const warning of warnings) log.warn(warning, { pod: podLabel(pod) });
+    }
+  }
+
+  /** The pod is deleted, or another node's. */
+  #forget(uid: string): boolean {
+    const known = this.#enrolments.get(uid);
+    known?.update(known.pod, { kind: 'gone' });
+    return known !== undefined;
+  }
+
+  #enrolmentOf(pod: PodFacts, wish: EnrolmentWish): PodEnrolment {
+    const known = this.#enrolments.get(pod.uid);
+    if (known !== undefined) return known;
+    const { steps } = this.#options;
+    const isTakenOver = !this.#isStarted;
+    const enrolment = new PodEnrolment({ pod, wish, steps, events: this, isTakenOver });
+    this.#enrolments.set(pod.uid, enrolment);
+    return enrolment;
+  }
+
+  #judge(object: Pod): PodVerdict {
+    const { source, settings, dnsCapture } = this.#options;
+    const pod = podFacts(object);
+    const labels = source.get('Namespace', '', pod.namespace)?.metadata.labels ?? {};
+    const decision = decideEnrolment(pod, labels, settings);
+    const { options, warnings } = podOptions(pod.annotations, dnsCapture);
+    if (decision.enrol) return { pod, decision, wish: { kind: 'in', options }, warnings };
+    const isAlive = decision.reason !== 'terminated';
+    return { pod, decision, wish: { kind: 'out', isAlive }, warnings: [] };
+  }
+
+  /** The plugin may be faster than the watch. */
+  async #waitForPod(request: SandboxRequest, end: number): Promise<Pod> {
+    for (;;) {
+      const pod = this.#options.source.get('Pod', request.namespace, request.name);
+      if (pod !== undefined && isMeant(pod, request)) return pod;
+      const remainingMs = end - performance.now();
+      if (remainingMs <= 0) {
+        throw cniErrors.AMBIT_CNI_POD_UNKNOWN(
+          `pod ${request.namespace}/${request.name} is not known here yet`,
+        );
+      }
+      await this.#nextArrival(remainingMs);
+    }
+  }
+
+  #nextArrival(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#arrivals.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** One that is being deleted gets no new sandbox: a pod of the same name is about to appear. */
+function isMeant(pod: Pod, request: SandboxRequest): boolean {
+  if (request.uid !== undefined) return pod.metadata.uid === request.uid;
+  return pod.metadata.deletionTimestamp === undefined;
+}

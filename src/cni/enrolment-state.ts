@@ -1,0 +1,66 @@
+/** A pod's place in the mesh as a value: what is wanted of it, how far it has come, and what was found wrong. */
+
+import type { IpAddress } from '../base/ip.ts';
+import type { RuleFinding } from './namespace-rules.ts';
+import type { PodFacts } from './pod-facts.ts';
+import type { NetnsQuery, PodNetns } from './pod-netns.ts';
+import type { RedirectionOptions } from './redirection-rules.ts';
+
+export type EnrolmentWish =
+  | { readonly kind: 'in'; readonly options: RedirectionOptions }
+  /** Opted out, or ended. In a pod that is alive the rules have to go. */
+  | { readonly kind: 'out'; readonly isAlive: boolean }
+  /** The object is deleted. */
+  | { readonly kind: 'gone' };
+
+/** How far a pod has come: nothing in force; rules in force but refused connections; carried by ztunnel. */
+export type EnrolmentStage = 'pending' | 'redirected' | 'enrolled';
+
+export type EnrolmentState =
+  | { readonly kind: 'out' }
+  | { readonly kind: EnrolmentStage }
+  | {
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly message: string;
+      /** Tried again soon; otherwise with the next reconciliation, or when the pod changes. */
+      readonly retryable: boolean;
+      readonly after: EnrolmentStage | 'leaving';
+    }
+  | { readonly kind: 'leaving' };
+
+/** Status that the agent writes on a pod; control planes send HBONE to pods that are enabled. */
+export const REDIRECTION_ANNOTATION = 'ambient.istio.io/redirection';
+export type RedirectionAnnotation = 'enabled' | 'pending';
+
+/** Something that was not as it should be, told in reports until newer ones take its place. */
+export interface EnrolmentFinding {
+  readonly kind: 'rules-missing' | 'proxy-missing' | 'sandbox-replaced';
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly detail: string;
+}
+
+/** The outside world as enrolment sees it. Every step may be repeated without harm. */
+export interface EnrolmentSteps {
+  /** @throws AMBIT_CNI_NETNS_NOT_FOUND, AMBIT_CNI_NETNS_AMBIGUOUS */
+  findNetns(query: NetnsQuery): PodNetns;
+  isStillThere(netns: PodNetns): boolean;
+  closeNetns(netns: PodNetns): void;
+  /** Returns what was not in force and is now. */
+  ensureRules(
+    netns: PodNetns,
+    options: RedirectionOptions,
+    isFresh: boolean,
+  ): Promise<readonly RuleFinding[]>;
+  removeRules(netns: PodNetns): Promise<void>;
+  /** Whether somebody listens on ztunnel's ports in the pod. */
+  hasProxy(netns: PodNetns): boolean;
+  /** Offers the pod to ztunnel; resolves when it has agreed. */
+  offer(uid: string): Promise<void>;
+  /** Never rejects. */
+  withdraw(uid: string): Promise<void>;
+  exemptProbes(uid: string, ips: readonly IpAddress[]): Promise<void>;
+  endProbeExemption(uid: string, ips: readonly IpAddress[]): Promise<void>;
+  annotate(pod: PodFacts, value: RedirectionAnnotation | null): Promise<void>;
+}

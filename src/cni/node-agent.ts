@@ -1,0 +1,197 @@
+/** The node agent: its parts, the order in which they start and stop, and its reconciliation. */
+
+import { messageOf } from '../base/errors.ts';
+import { Reactor } from '../io/reactor.ts';
+import type { ObjectSource } from '../objects/object-source.ts';
+import { NetworkNamespace } from '../sys/network-namespace.ts';
+import { HttpEndpoint, jsonResponse } from '../telemetry/http-endpoint.ts';
+import { logger } from '../telemetry/log.ts';
+import { CniMetrics } from './cni-metrics.ts';
+import type { EnrolmentSettings } from './enrolment-decision.ts';
+import { EnrolmentManager } from './enrolment-manager.ts';
+import { type EnrolmentReport, reportPods } from './enrolment-report.ts';
+import { chooseIptables, type IptablesChoice } from './iptables-tools.ts';
+import { formatFinding } from './namespace-rules.ts';
+import { NodeSteps } from './node-steps.ts';
+import { PluginServer } from './plugin-server.ts';
+import { NetnsFolder } from './pod-netns.ts';
+import { ProbeExemption } from './probe-exemption.ts';
+import { Redirection } from './redirection.ts';
+import { WorkLimit } from './work-limit.ts';
+import { ZdsServer } from './zds-server.ts';
+
+export interface NodeAgentOptions {
+  readonly source: ObjectSource;
+  readonly node: string;
+  readonly settings: EnrolmentSettings;
+  readonly dnsCapture: boolean;
+  readonly clusterDomain: string;
+  readonly zdsPath: string;
+  readonly pluginPath: string;
+  readonly netnsFolder: string;
+  /** The node's namespace; the agent's own when absent. */
+  readonly hostNetnsPath: string | undefined;
+  /** `nft` or `legacy`; what the node uses when absent. */
+  readonly iptables: string | undefined;
+  readonly healthPort: number;
+  readonly metricsPort: number;
+}
+
+interface Parts {
+  readonly iptables: IptablesChoice;
+  readonly exemption: ProbeExemption;
+  readonly manager: EnrolmentManager;
+  readonly zds: ZdsServer;
+  readonly plugin: PluginServer;
+}
+
+const log = logger('cni');
+/** How often everything in force is looked at. */
+const RECONCILE_INTERVAL_MS = 60_000;
+/** Shells that run iptables at the same time: more would only wait for the kernel's locks and for CPU. */
+const CONCURRENT_CHANGES = 4;
+
+export class NodeAgent {
+  readonly #options: NodeAgentOptions;
+  readonly #reactor = new Reactor();
+  readonly #host: NetworkNamespace;
+  readonly #metrics = new CniMetrics(() => this.#parts?.manager.countStates() ?? new Map());
+  readonly #health: HttpEndpoint;
+  readonly #stats: HttpEndpoint;
+  #parts: Parts | undefined;
+  #isReady = false;
+  #isStopped = false;
+  #reconcileTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: NodeAgentOptions) {
+    this.#options = options;
+    const { hostNetnsPath } = options;
+    this.#host =
+      hostNetnsPath === undefined ? NetworkNamespace.current() : NetworkNamespace.open(hostNetnsPath);
+    this.#health = new HttpEndpoint({
+      'GET /healthz': () => ({ body: 'ok\n' }),
+      'GET /readyz': () =>
+        this.#isReady
+          ? { body: 'ok\n' }
+          : { status: 503, body: 'pods of this node are still being looked at\n' },
+      'GET /enrolment': () => jsonResponse(this.report()),
+    });
+    this.#stats = new HttpEndpoint({ 'GET /metrics': (request) => this.#metrics.render(request.accept) });
+  }
+
+  /** Resolves when every pod of the node has been brought as far as it goes; rejects when the agent cannot work. */
+  async start(): Promise<void> {
+    const { source, healthPort, metricsPort } = this.#options;
+    await Promise.all([listenAnywhere(this.#health, healthPort), listenAnywhere(this.#stats, metricsPort)]);
+    await source.start();
+    const parts = await this.#makeParts();
+    this.#parts = parts;
+    await parts.exemption.start();
+    // Before ztunnel may ask, so that its first snapshot has every pod that was enrolled before.
+    parts.manager.start();
+    this.#reactor.attachToNode();
+    parts.zds.listen();
+    await parts.plugin.listen();
+    await parts.manager.whenAtRest();
+    await this.#reconcileProbes(parts);
+    this.#isReady = true;
+    log.info('ready', { node: this.#options.node, pods: parts.manager.enrolments.size });
+    this.#planReconciliation(parts);
+  }
+
+  /** Everything in force stays in force: pods go on, and new ones cannot start until the next agent is there. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#reconcileTimer);
+    this.#health.close();
+    this.#stats.close();
+    this.#options.source.stop();
+    this.#parts?.plugin.close();
+    this.#parts?.manager.stop();
+    this.#parts?.zds.close();
+    this.#reactor.close();
+  }
+
+  report(): EnrolmentReport {
+    return {
+      node: this.#options.node,
+      iptables: this.#parts?.iptables.preferred.flavour ?? 'unknown',
+      ready: this.#isReady,
+      ztunnelConnections: this.#parts?.zds.connections ?? 0,
+      pods: this.#parts === undefined ? [] : reportPods(this.#parts.manager),
+    };
+  }
+
+  /** Looks at everything once, now. */
+  async reconcile(): Promise<void> {
+    if (this.#parts === undefined) return;
+    await this.#parts.manager.verifyAll();
+    await this.#reconcileProbes(this.#parts);
+  }
+
+  async #makeParts(): Promise<Parts> {
+    const { source, netnsFolder, zdsPath, pluginPath } = this.#options;
+    const iptables = await chooseIptables(this.#options.iptables, this.#host);
+    const exemption = new ProbeExemption({ iptables, host: this.#host });
+    const steps = new NodeSteps({
+      finder: new NetnsFolder(netnsFolder, this.#host.inode),
+      redirection: new Redirection(iptables),
+      exemption,
+      proxy: { add: (uid) => zds.add(uid), remove: (uid) => zds.remove(uid) },
+      source,
+      limit: new WorkLimit(CONCURRENT_CHANGES),
+    });
+    const manager = new EnrolmentManager({ ...this.#options, steps, metrics: this.#metrics });
+    const zds = new ZdsServer({
+      reactor: this.#reactor,
+      path: zdsPath,
+      workloads: manager,
+      onSnapshotAnswer: (uid, error) => manager.onSnapshotAnswer(uid, error),
+      onConnections: (count) => {
+        this.#metrics.ztunnelConnections = count;
+      },
+    });
+    const plugin = new PluginServer({
+      path: pluginPath,
+      enrol: (request, deadlineMs) => manager.enrolSandbox(request, deadlineMs),
+      endSandbox: (path) => manager.endSandbox(path),
+      onAnswer: (status) => this.#metrics.countPluginRequest(status),
+    });
+    return { iptables, exemption, manager, zds, plugin };
+  }
+
+  #planReconciliation(parts: Parts): void {
+    if (this.#isStopped) return;
+    this.#reconcileTimer = setTimeout(async () => {
+      await parts.manager.verifyAll();
+      await this.#reconcileProbes(parts);
+      this.#planReconciliation(parts);
+    }, RECONCILE_INTERVAL_MS);
+  }
+
+  async #reconcileProbes({ exemption, manager }: Parts): Promise<void> {
+    try {
+      const { rules, missing, stale } = await exemption.reconcile(manager.knowsAllAddresses);
+      for (const finding of rules) this.#noteOnNode('probe-rules', formatFinding(finding));
+      for (const ip of missing) this.#noteOnNode('probe-set', `${ip} was missing`);
+      for (const ip of stale) this.#noteOnNode('probe-set', `${ip} belongs to no enrolled pod`);
+    } catch (thrown) {
+      log.error('probe exemption not reconciled', { error: messageOf(thrown) });
+    }
+  }
+
+  #noteOnNode(kind: 'probe-rules' | 'probe-set', detail: string): void {
+    this.#metrics.countFinding(kind);
+    log.warn('found and repaired on the node', { finding: kind, detail });
+  }
+}
+
+/** On a kernel without IPv6 there is no wildcard of both families. */
+async function listenAnywhere(endpoint: HttpEndpoint, port: number): Promise<number> {
+  try {
+    return await endpoint.listen('::', port);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw thrown;
+    return endpoint.listen('0.0.0.0', port);
+  }
+}

@@ -1,0 +1,405 @@
+/** Brings one pod into the mesh and out of it again: one pass at a time, repeated until all is as wanted. */
+
+import { Backoff } from '../base/backoff.ts';
+import { AmbitError, messageOf } from '../base/errors.ts';
+import type { IpAddress } from '../base/ip.ts';
+import { logger } from '../telemetry/log.ts';
+import {
+  type EnrolmentFinding,
+  type EnrolmentState,
+  type EnrolmentSteps,
+  type EnrolmentWish,
+  REDIRECTION_ANNOTATION,
+} from './enrolment-state.ts';
+import { cniErrors } from './errors.ts';
+import { type PodFacts, podLabel } from './pod-facts.ts';
+import { PodFootprint } from './pod-footprint.ts';
+import type { PodNetns } from './pod-netns.ts';
+import { optionsKey } from './pod-options.ts';
+import { podWorkload } from './pod-workload.ts';
+import type { RedirectionOptions } from './redirection-rules.ts';
+import type { ZdsWorkload } from './zds-packets.ts';
+
+/** What the CNI plugin told of the sandbox that is being made. */
+interface Sandbox {
+  readonly path: string;
+  readonly ips: readonly IpAddress[];
+  /** The pod's addresses in its object at that time: while they stay, they are those of an older sandbox. */
+  readonly formerIps: string;
+}
+
+export interface EnrolmentError {
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export interface PodEnrolmentEvents {
+  /** The kind of state has changed. */
+  onState(enrolment: PodEnrolment): void;
+  /** Nothing is in force any more and nothing is wanted: the enrolment may be forgotten. */
+  onDone(enrolment: PodEnrolment): void;
+  onFinding(enrolment: PodEnrolment, finding: EnrolmentFinding): void;
+  onFailure(enrolment: PodEnrolment, error: AmbitError): void;
+}
+
+export interface PodEnrolmentOptions {
+  readonly pod: PodFacts;
+  readonly wish: EnrolmentWish;
+  readonly steps: EnrolmentSteps;
+  readonly events: PodEnrolmentEvents;
+  /** The pod was there when this agent started, so that its annotation tells what an earlier agent achieved. */
+  readonly isTakenOver: boolean;
+}
+
+/** The pod changed while a pass was under way: the next pass begins at once. */
+const SUPERSEDED = Symbol('superseded');
+
+const log = logger('enrolment');
+const RETRY_MIN_MS = 5;
+const RETRY_MAX_MS = 5_000;
+/** Kept per pod for reports. */
+const MAX_FINDINGS = 5;
+
+export class PodEnrolment {
+  readonly uid: string;
+  readonly #events: PodEnrolmentEvents;
+  readonly #footprint: PodFootprint;
+  readonly #backoff = new Backoff({ minMs: RETRY_MIN_MS, maxMs: RETRY_MAX_MS });
+  #pod: PodFacts;
+  #wish: EnrolmentWish;
+  #sandbox: Sandbox | undefined;
+  /** Identity of a namespace that the plugin said is being torn down. */
+  #condemned: string | undefined;
+  #state: EnrolmentState = { kind: 'out' };
+  /** Grows with every change of what is wanted. */
+  #version = 0;
+  #isVerifyDue = false;
+  #isRunning = false;
+  #isAgainDue = false;
+  #isStopped = false;
+  #timer: NodeJS.Timeout | undefined;
+  #stateWaiters: (() => void)[] = [];
+  #restWaiters: (() => void)[] = [];
+  /** Milliseconds since the epoch when the state began. */
+  since = Date.now();
+  lastError: EnrolmentError | undefined;
+  findings: readonly EnrolmentFinding[] = [];
+
+  constructor(options: PodEnrolmentOptions) {
+    const { pod, wish, steps, events, isTakenOver } = options;
+    this.uid = pod.uid;
+    this.#pod = pod;
+    this.#wish = wish;
+    this.#events = events;
+    const note = (kind: EnrolmentFinding['kind'], detail: string) => this.#note(kind, detail);
+    this.#footprint = new PodFootprint({ pod, steps, note, isTakenOver });
+  }
+
+  get pod(): PodFacts {
+    return this.#pod;
+  }
+
+  get wish(): EnrolmentWish {
+    return this.#wish;
+  }
+
+  get state(): EnrolmentState {
+    return this.#state;
+  }
+
+  get netns(): PodNetns | undefined {
+    return this.#footprint.netns;
+  }
+
+  get rulesVerifiedAt(): number | undefined {
+    return this.#footprint.rulesVerifiedAt;
+  }
+
+  /** The addresses by which the pod is known now; the plugin knows those of a new sandbox before the object does. */
+  get ips(): readonly IpAddress[] {
+    const { ips } = this.#pod;
+    const isSandboxNewer = this.#sandbox !== undefined && this.#sandbox.formerIps === ips.join();
+    return isSandboxNewer && this.#sandbox!.ips.length > 0 ? this.#sandbox!.ips : ips;
+  }
+
+  /** Whether nothing is in force and nothing is wanted. */
+  get isDone(): boolean {
+    return this.#state.kind === 'out' && this.#wish.kind !== 'in' && !this.#isRunning;
+  }
+
+  /** What ztunnel is to be told of the pod now; undefined when it should not have it. */
+  describe(clusterDomain: string): ZdsWorkload | undefined {
+    if (this.#wish.kind !== 'in' || !this.#footprint.isForProxy) return undefined;
+    this.#footprint.markOffered();
+    return podWorkload(this.#pod, clusterDomain, this.netns?.namespace.fd);
+  }
+
+  /** Takes note of a new state of the pod; an ended pod keeps its last addresses, which Kubernetes clears. */
+  update(pod: PodFacts, wish: EnrolmentWish): void {
+    const before = keyOf(this.#pod, this.#wish);
+    this.#pod = pod.ips.length > 0 ? pod : { ...pod, ips: this.#pod.ips };
+    this.#wish = wish;
+    this.#footprint.annotation = pod.annotations[REDIRECTION_ANNOTATION];
+    if (keyOf(this.#pod, wish) !== before) this.#supersede();
+    else if (this.#state.kind === 'enrolled' && this.#footprint.annotation !== 'enabled') this.kick();
+  }
+
+  /** The CNI plugin has made a sandbox for the pod. */
+  beginSandbox(path: string, ips: readonly IpAddress[]): void {
+    this.#sandbox = { path, ips, formerIps: this.#pod.ips.join() };
+    this.#condemned = undefined;
+    this.#supersede();
+  }
+
+  /** The CNI plugin is tearing a sandbox down, which may be an older one than the pod has now. */
+  endSandbox(path: string): void {
+    if (this.#sandbox?.path === path) this.#sandbox = undefined;
+    if (this.netns?.path !== path) return;
+    this.#condemned = this.netns.namespace.inode;
+    this.#supersede();
+  }
+
+  /** Has everything looked at that should be in force; resolves when that is done, whatever came of it. */
+  verify(): Promise<void> {
+    this.#isVerifyDue = true;
+    this.#condemned = undefined;
+    this.kick();
+    return this.whenAtRest();
+  }
+
+  /** Resolves when nothing is under way. */
+  async whenAtRest(): Promise<void> {
+    if (this.#isRunning) await new Promise<void>((resolve) => this.#restWaiters.push(resolve));
+  }
+
+  /** A ztunnel that has just connected took the pod, or refused it. */
+  onProxyAnswer(error: AmbitError | undefined): void {
+    this.#footprint.isCarried = error === undefined;
+    this.kick();
+  }
+
+  /** Begins a pass, or one more after the one that is under way. */
+  kick(): void {
+    this.#isAgainDue = true;
+    void this.#run();
+  }
+
+  /**
+   * Resolves when ztunnel carries the pod; rejects with the last failure at the deadline, at once with one that is not
+   * retryable, and with AMBIT_CNI_POD_CHANGED when the pod is not wanted in the mesh any more.
+   */
+  async whenEnrolled(deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const state = this.#state;
+      if (state.kind === 'enrolled' && this.#isCarriedNow()) return;
+      if (this.#wish.kind !== 'in')
+        throw cniErrors.AMBIT_CNI_POD_CHANGED(`pod ${podLabel(this.#pod)} has left`);
+      const remainingMs = end - performance.now();
+      if (remainingMs <= 0 || (state.kind === 'failed' && !state.retryable)) throw this.#whyNot();
+      await this.#nextState(remainingMs);
+    }
+  }
+
+  /** Ends all work; what is in force stays in force. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    clearTimeout(this.#timer);
+    while (this.#isAgainDue && !this.#isStopped) {
+      this.#isAgainDue = false;
+      const version = this.#version;
+      try {
+        await this.#pass(version);
+      } catch (thrown) {
+        if (version === this.#version && !this.#isStopped) this.#fail(thrown);
+      }
+    }
+    this.#isRunning = false;
+    for (const waiter of this.#restWaiters.splice(0)) waiter();
+    if (this.isDone) this.#events.onDone(this);
+  }
+
+  async #pass(version: number): Promise<void> {
+    if (this.#wish.kind === 'in') await this.#enter(version, this.#wish.options);
+    else
+      await this.#leave(version, this.#wish.kind === 'out', this.#wish.kind === 'out' && this.#wish.isAlive);
+  }
+
+  async #enter(version: number, options: RedirectionOptions): Promise<void> {
+    const verify = this.#isVerifyDue;
+    this.#isVerifyDue = false;
+    this.#progress();
+    // A pod without a sandbox is enrolled when it gets one.
+    if (this.ips.length === 0 && this.#sandbox === undefined) return;
+    await this.#locate();
+    this.#check(version);
+    this.#progress();
+    await this.#footprint.redirect(options, verify);
+    this.#check(version);
+    this.#progress();
+    await this.#offer(verify);
+    this.#check(version);
+    await this.#footprint.exemptProbes(this.ips);
+    this.#check(version);
+    this.#backoff.reset();
+    this.#set({ kind: 'enrolled' });
+    await this.#annotateEnabled();
+  }
+
+  async #locate(): Promise<void> {
+    const path = this.#sandbox?.path;
+    const query = { pod: podLabel(this.#pod), ips: this.ips, path, notInode: this.#condemned };
+    try {
+      await this.#footprint.locate(query);
+    } catch (thrown) {
+      // The sandbox that the plugin spoke of is gone: from now on the pod's addresses lead to its namespace.
+      if (this.#sandbox?.path === path) this.#sandbox = undefined;
+      throw thrown;
+    }
+  }
+
+  async #offer(verify: boolean): Promise<void> {
+    try {
+      await this.#footprint.offer(verify);
+    } catch (thrown) {
+      // A pod that is enabled stays so: nobody could reach it in plain text either.
+      if (this.#footprint.annotation !== 'enabled') await this.#tryToAnnotate('pending');
+      throw thrown;
+    }
+  }
+
+  async #leave(version: number, isObjectThere: boolean, isAlive: boolean): Promise<void> {
+    this.#set({ kind: 'leaving' });
+    await this.#footprint.leave({ ...this.#pod, ips: this.ips }, isAlive);
+    this.#check(version);
+    if (isObjectThere) await this.#footprint.annotate(this.#pod, null);
+    this.#check(version);
+    this.#backoff.reset();
+    this.#set({ kind: 'out' });
+  }
+
+  /** The pod is in the mesh whether or not its object says so yet. */
+  async #annotateEnabled(): Promise<void> {
+    const error = await this.#tryToAnnotate('enabled');
+    if (error === undefined) return;
+    this.#remember(error);
+    this.#events.onFailure(this, error);
+    this.#retryIn(this.#backoff.next());
+  }
+
+  async #tryToAnnotate(value: 'enabled' | 'pending'): Promise<AmbitError | undefined> {
+    try {
+      await this.#footprint.annotate(this.#pod, value);
+      return undefined;
+    } catch (thrown) {
+      const error = asError(thrown);
+      log.warn('pod not annotated', {
+        pod: podLabel(this.#pod),
+        value,
+        error: error.message,
+        code: error.code,
+      });
+      return error;
+    }
+  }
+
+  #check(version: number): void {
+    if (version !== this.#version || this.#isStopped) throw SUPERSEDED;
+  }
+
+  #supersede(): void {
+    this.#version++;
+    this.kick();
+  }
+
+  #fail(thrown: unknown): void {
+    const error = asError(thrown);
+    const { code, message, retryable } = error;
+    const isNews = this.#state.kind !== 'failed' || this.#state.code !== code;
+    const after = this.#wish.kind === 'in' ? this.#footprint.stage : 'leaving';
+    if (isNews) log.warn('pod not as wanted', { pod: podLabel(this.#pod), after, code, error: message });
+    this.#remember(error);
+    this.#events.onFailure(this, error);
+    this.#set({ kind: 'failed', code, message, retryable, after });
+    if (retryable) this.#retryIn(this.#backoff.next());
+  }
+
+  #remember(error: AmbitError): void {
+    this.lastError = { code: error.code, message: error.message, at: Date.now() };
+  }
+
+  #retryIn(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.kick(), delayMs);
+  }
+
+  /** A failure is shown until the pod has come further than it had then. */
+  #progress(): void {
+    const kind = this.#footprint.stage;
+    if (this.#state.kind === 'failed' && this.#state.after === kind) return;
+    if (kind !== 'enrolled') this.#set({ kind });
+  }
+
+  #set(state: EnrolmentState): void {
+    const isOther = state.kind !== this.#state.kind;
+    this.#state = state;
+    if (isOther) {
+      this.since = Date.now();
+      log.debug('pod', { pod: podLabel(this.#pod), state: state.kind });
+      this.#events.onState(this);
+    }
+    this.#wake();
+  }
+
+  #note(kind: EnrolmentFinding['kind'], detail: string): void {
+    const finding = { kind, at: Date.now(), detail };
+    this.findings = [...this.findings, finding].slice(-MAX_FINDINGS);
+    log.warn('found and repaired', { pod: podLabel(this.#pod), finding: kind, detail });
+    this.#events.onFinding(this, finding);
+  }
+
+  /** An enrolled state that was reached with an older sandbox says nothing of the one that is being made. */
+  #isCarriedNow(): boolean {
+    const isSandboxInUse = this.#sandbox === undefined || this.#sandbox.path === this.netns?.path;
+    return isSandboxInUse && this.#footprint.stage === 'enrolled';
+  }
+
+  #whyNot(): AmbitError {
+    const error = this.lastError;
+    const detail = error === undefined ? `still ${this.#state.kind}` : `${error.code}: ${error.message}`;
+    return cniErrors.AMBIT_CNI_POD_NOT_ENROLLED(`pod ${podLabel(this.#pod)} is not in the mesh: ${detail}`);
+  }
+
+  #nextState(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#stateWaiters.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #wake(): void {
+    for (const waiter of this.#stateWaiters.splice(0)) waiter();
+  }
+}
+
+function keyOf(pod: PodFacts, wish: EnrolmentWish): string {
+  const detail = wish.kind === 'in' ? optionsKey(wish.options) : JSON.stringify(wish);
+  return `${wish.kind} ${detail} ${pod.ips.join()}`;
+}
+
+function asError(thrown: unknown): AmbitError {
+  if (thrown instanceof AmbitError) return thrown;
+  return cniErrors.AMBIT_CNI_UNEXPECTED(messageOf(thrown), thrown);
+}

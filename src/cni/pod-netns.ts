@@ -1,0 +1,162 @@
+/** Finds the network namespace of a pod, keeps it open, and notices when the pod has got another one. */
+
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { AmbitError, messageOf } from '../base/errors.ts';
+import type { IpAddress } from '../base/ip.ts';
+import { NetworkNamespace } from '../sys/network-namespace.ts';
+import { cniErrors } from './errors.ts';
+import { addressesIn } from './namespace-facts.ts';
+
+/** A pod's namespace, held open: it outlives the pod until it is closed. */
+export interface PodNetns {
+  readonly namespace: NetworkNamespace;
+  /** Where it was found. */
+  readonly path: string;
+}
+
+/** What is known of a pod whose namespace is looked for. */
+export interface NetnsQuery {
+  /** In namespace/name form, for error messages. */
+  readonly pod: string;
+  readonly ips: readonly IpAddress[];
+  /** The path that the container runtime gave to the CNI plugin. */
+  readonly path: string | undefined;
+  /** Identity of a namespace that is known to be on its way out. */
+  readonly notInode: string | undefined;
+}
+
+/** A way to find namespaces; the folder that container runtimes mount them in is one, /proc is another. */
+export interface NetnsFinder {
+  /** @throws AMBIT_CNI_NETNS_NOT_FOUND, AMBIT_CNI_NETNS_AMBIGUOUS */
+  find(query: NetnsQuery): PodNetns;
+}
+
+interface FolderEntry {
+  readonly inode: string;
+  readonly addresses: readonly IpAddress[];
+  readonly readAtMs: number;
+}
+
+/** A thousand pods that are looked for at once must not each list a thousand files. */
+const RESCAN_INTERVAL_MS = 50;
+/** Nor read a thousand namespaces: what was read this recently, and had an address, is not read again. */
+const FRESH_MS = 1_000;
+
+/** Looks through a folder of namespaces for the one that really holds the pod's addresses. */
+export class NetnsFolder implements NetnsFinder {
+  readonly #folder: string;
+  /** The node's own namespace, which is no pod's. */
+  readonly #hostInode: string;
+  #entries = new Map<string, FolderEntry>();
+  #scannedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(folder: string, hostInode: string) {
+    this.#folder = folder;
+    this.#hostInode = hostInode;
+  }
+
+  find(query: NetnsQuery): PodNetns {
+    if (query.path !== undefined) return this.#openGiven(query, query.path);
+    const found = this.#search(query) ?? (this.#rescan() ? this.#search(query) : undefined);
+    if (found !== undefined) return found;
+    throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(
+      `no network namespace in ${this.#folder} holds ${query.ips.join(' or ')} of pod ${query.pod}`,
+    );
+  }
+
+  /** The plugin's word is better than any search, as the addresses may not be there yet. */
+  #openGiven(query: NetnsQuery, path: string): PodNetns {
+    const namespace = openNamespace(path);
+    if (namespace === undefined || namespace.inode === this.#hostInode) {
+      namespace?.close();
+      throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(`${path} is no network namespace of pod ${query.pod}`);
+    }
+    return { namespace, path };
+  }
+
+  #search(query: NetnsQuery): PodNetns | undefined {
+    const held = (entry: FolderEntry) => query.ips.filter((ip) => entry.addresses.includes(ip)).length;
+    const candidates = [...this.#entries]
+      .filter(([, entry]) => entry.inode !== query.notInode && held(entry) > 0)
+      .sort(([, one], [, other]) => held(other) - held(one));
+    const [best, second] = candidates;
+    if (best === undefined) return undefined;
+    if (second !== undefined && held(second[1]) === held(best[1]) && second[1].inode !== best[1].inode) {
+      const paths = `${best[0]} and ${second[0]}`;
+      throw cniErrors.AMBIT_CNI_NETNS_AMBIGUOUS(
+        `both ${paths} hold ${query.ips.join(', ')} of pod ${query.pod}`,
+      );
+    }
+    return this.#openVerified(query, best[0]);
+  }
+
+  /** What was seen a moment ago may have changed: the address must be there in what was opened. */
+  #openVerified(query: NetnsQuery, path: string): PodNetns | undefined {
+    const namespace = openNamespace(path);
+    if (namespace === undefined) return undefined;
+    if (query.ips.some((ip) => readAddresses(namespace).includes(ip))) return { namespace, path };
+    namespace.close();
+    this.#entries.delete(path);
+    return undefined;
+  }
+
+  /** False when the last scan was only just made. */
+  #rescan(): boolean {
+    const now = performance.now();
+    if (now - this.#scannedAtMs < RESCAN_INTERVAL_MS) return false;
+    const entries = listFolder(this.#folder).map((name) => join(this.#folder, name));
+    this.#entries = new Map(entries.flatMap((path) => this.#readEntry(path)));
+    this.#scannedAtMs = performance.now();
+    return true;
+  }
+
+  #readEntry(path: string): [string, FolderEntry][] {
+    const known = this.#entries.get(path);
+    const readAtMs = performance.now();
+    const isFresh = known !== undefined && readAtMs - known.readAtMs < FRESH_MS && known.addresses.length > 0;
+    if (isFresh && inodeOf(path) === known.inode) return [[path, known]];
+    const namespace = openNamespace(path);
+    if (namespace === undefined) return [];
+    const { inode } = namespace;
+    const addresses = inode === this.#hostInode ? [] : readAddresses(namespace);
+    namespace.close();
+    return [[path, { inode, addresses, readAtMs }]];
+  }
+}
+
+/** Whether the path where a namespace was found still leads to it. */
+export function isStillThere(netns: PodNetns): boolean {
+  return inodeOf(netns.path) === netns.namespace.inode;
+}
+
+function inodeOf(path: string): string | undefined {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+}
+
+function openNamespace(path: string): NetworkNamespace | undefined {
+  try {
+    return NetworkNamespace.open(path);
+  } catch (thrown) {
+    if (thrown instanceof AmbitError) return undefined;
+    throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(`${path}: ${messageOf(thrown)}`, thrown);
+  }
+}
+
+/** A file that is no namespace (its mount is gone) cannot be entered: it holds nothing. */
+function readAddresses(namespace: NetworkNamespace): IpAddress[] {
+  try {
+    return addressesIn(namespace);
+  } catch {
+    return [];
+  }
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

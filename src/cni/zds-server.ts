@@ -1,0 +1,166 @@
+/** The agent's end of ZDS: tells every ztunnel of the node which pods it is to carry, and hands over their namespaces. */
+
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { AmbitError } from '../base/errors.ts';
+import type { Reactor } from '../io/reactor.ts';
+import { SeqpacketListener, type SeqpacketSocket } from '../io/seqpacket.ts';
+import { logger } from '../telemetry/log.ts';
+import { cniErrors } from './errors.ts';
+import { EXCHANGE_TIMEOUT_MS, ZdsConnection, type ZdsConnectionEvents } from './zds-connection.ts';
+import {
+  addPacket,
+  deletePacket,
+  keepPacket,
+  snapshotSentPacket,
+  type ZdsPacket,
+  type ZdsWorkload,
+} from './zds-packets.ts';
+
+/** The pods that ztunnel should have, as they are at the moment of asking. */
+export interface ZdsWorkloads {
+  uids(): Iterable<string>;
+  get(uid: string): ZdsWorkload | undefined;
+}
+
+export interface ZdsServerOptions {
+  readonly reactor: Reactor;
+  readonly path: string;
+  readonly workloads: ZdsWorkloads;
+  /** A ztunnel that has just connected took, or refused, a pod of its snapshot. */
+  readonly onSnapshotAnswer: (uid: string, error: AmbitError | undefined) => void;
+  /** A ztunnel greeted or left. */
+  readonly onConnections: (count: number) => void;
+  /** For tests. */
+  readonly timeoutMs?: number;
+}
+
+const log = logger('zds');
+/** At most two ztunnels are there during an upgrade; one that reconnects in a loop must not occupy the agent. */
+const MAX_ACCEPTS_PER_SECOND = 5;
+const MAX_CONNECTIONS = 16;
+/** Only root of the node, or the user that runs a sandbox, may ask for namespaces. */
+const SOCKET_MODE = 0o600;
+
+export class ZdsServer implements ZdsConnectionEvents {
+  readonly #options: ZdsServerOptions;
+  readonly #all = new Set<ZdsConnection>();
+  /** Those that have said hello, the newest last. */
+  readonly #greeted: ZdsConnection[] = [];
+  #listener: SeqpacketListener | undefined;
+  #accepts: number[] = [];
+
+  constructor(options: ZdsServerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws AMBIT_SYSTEM_CALL_FAILED when the socket cannot be made */
+  listen(): void {
+    const { path, reactor } = this.#options;
+    mkdirSync(dirname(path), { recursive: true });
+    removeSocket(path);
+    this.#listener = SeqpacketListener.listen(reactor, path, (socket) => this.#accept(socket));
+    chmodSync(path, SOCKET_MODE);
+  }
+
+  get connections(): number {
+    return this.#greeted.length;
+  }
+
+  /**
+   * Offers a pod to the newest ztunnel and waits for its answer.
+   * Rejects with AMBIT_CNI_NO_ZTUNNEL, AMBIT_CNI_ZTUNNEL_REFUSED, AMBIT_CNI_ZTUNNEL_TIMEOUT, AMBIT_CNI_ZTUNNEL_GONE
+   */
+  async add(uid: string): Promise<void> {
+    const newest = this.#greeted.at(-1);
+    if (newest === undefined) throw cniErrors.AMBIT_CNI_NO_ZTUNNEL('no ztunnel is connected');
+    await newest.request(() => {
+      const workload = this.#options.workloads.get(uid);
+      return workload?.netnsFd === undefined ? undefined : addPacket(workload, workload.netnsFd);
+    });
+  }
+
+  /** Takes a pod from every ztunnel; resolves when each has answered or left. */
+  async remove(uid: string): Promise<void> {
+    const answers = this.#greeted.map((connection) => connection.request(() => deletePacket(uid)));
+    for (const answer of await Promise.allSettled(answers)) {
+      if (answer.status === 'rejected')
+        log.warn('ztunnel did not give up a pod', { uid, ...describe(answer.reason) });
+    }
+  }
+
+  /**
+   * Ends all connections; ztunnels go on with the pods they have. The path stays: by now it may be the next agent's.
+   */
+  close(): void {
+    this.#listener?.close();
+    for (const connection of [...this.#all]) connection.close();
+  }
+
+  onGreeted(connection: ZdsConnection): void {
+    this.#greeted.push(connection);
+    this.#options.onConnections(this.#greeted.length);
+    void this.#sendSnapshot(connection);
+  }
+
+  onClosed(connection: ZdsConnection, error: AmbitError | undefined): void {
+    this.#all.delete(connection);
+    const index = this.#greeted.indexOf(connection);
+    if (index >= 0) this.#greeted.splice(index, 1);
+    log.info('ztunnel disconnected', { connections: this.#greeted.length, ...(error && describe(error)) });
+    if (index >= 0) this.#options.onConnections(this.#greeted.length);
+  }
+
+  #accept(socket: SeqpacketSocket): void {
+    const now = performance.now();
+    this.#accepts = this.#accepts.filter((at) => at > now - 1_000);
+    if (this.#accepts.length >= MAX_ACCEPTS_PER_SECOND || this.#all.size >= MAX_CONNECTIONS) {
+      socket.close();
+      return;
+    }
+    this.#accepts.push(now);
+    this.#all.add(new ZdsConnection(socket, this, this.#options.timeoutMs ?? EXCHANGE_TIMEOUT_MS));
+  }
+
+  /** Everything is queued at once: what is added or deleted from now on comes after it, in order. */
+  async #sendSnapshot(connection: ZdsConnection): Promise<void> {
+    const startedAt = performance.now();
+    const pods = [...this.#options.workloads.uids()].map((uid) => this.#sendForSnapshot(connection, uid));
+    try {
+      await Promise.all([...pods, connection.request(snapshotSentPacket)]);
+      const durationMs = Math.round(performance.now() - startedAt);
+      log.info('ztunnel connected', { connections: this.#greeted.length, pods: pods.length, durationMs });
+    } catch (thrown) {
+      log.error('snapshot failed', describe(thrown));
+    }
+  }
+
+  /** One pod that ztunnel refuses is no reason to withhold the others. */
+  async #sendForSnapshot(connection: ZdsConnection, uid: string): Promise<void> {
+    let isOffered = false;
+    const prepare = (): ZdsPacket | undefined => {
+      const workload = this.#options.workloads.get(uid);
+      isOffered = workload?.netnsFd !== undefined;
+      if (workload === undefined) return undefined;
+      return workload.netnsFd === undefined ? keepPacket(uid) : addPacket(workload, workload.netnsFd);
+    };
+    try {
+      await connection.request(prepare);
+      if (isOffered) this.#options.onSnapshotAnswer(uid, undefined);
+    } catch (thrown) {
+      if (!(thrown instanceof AmbitError) || thrown.code === 'AMBIT_CNI_ZTUNNEL_GONE') return;
+      log.error('ztunnel refused a pod', { uid, ...describe(thrown) });
+      this.#options.onSnapshotAnswer(uid, thrown);
+    }
+  }
+}
+
+function describe(thrown: unknown): { error: string; code?: string } {
+  if (thrown instanceof AmbitError) return { error: thrown.message, code: thrown.code };
+  return { error: String(thrown) };
+}
+
+/** Left by an agent that was killed; anything that is not a socket is somebody else's. */
+function removeSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
+}
