@@ -61,10 +61,7 @@ export class ServiceRecord {
 
   /** The endpoints that may be used as far as their health goes. */
   eligibleEndpoints(): readonly Workload[] {
-    this.#eligible ??= this.#endpoints
-      .values()
-      .filter((workload) => this.#accepts(workload))
-      .toArray();
+    this.#eligible ??= [...this.#endpoints.values()].filter((workload) => this.#accepts(workload));
     return this.#eligible;
   }
 
