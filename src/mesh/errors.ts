@@ -48,5 +48,3 @@ export const meshErrors = errorCatalogue({
     hint: 'The destination is a port of the proxy itself; a service maps to 15001, 15006 or 15008 by mistake, or somebody is probing.',
   },
 });
-
-export type MeshErrorCode = keyof typeof meshErrors;

@@ -19,10 +19,6 @@ export class PolicyIndex {
     return this.#byName.values().map((policy) => policy.authorization);
   }
 
-  get(name: string): Authorization | undefined {
-    return this.#byName.get(name)?.authorization;
-  }
-
   /** Adds a policy, or replaces the one of the same name, which is returned. */
   upsert(authorization: Authorization): Authorization | undefined {
     const policy = new CompiledPolicy(authorization);
