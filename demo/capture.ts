@@ -26,7 +26,7 @@ export async function captureWhile<T>(
   await until('tcpdump to listen', START_TIMEOUT_MS, async () => messages.includes('listening on'));
   const result = await action();
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  child.kill('SIGINT');
+  child.kill('SIGTERM');
   await Promise.all([exitOf(child), once(lines, 'close')]);
   return { result, packets };
 }

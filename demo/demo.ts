@@ -84,7 +84,7 @@ async function startShopper(): Promise<() => Promise<CallReport>> {
   const child = sandbox.start('exec', frontend, '-n', 'shop', '--', ...client, ...interval);
   const output = text(child.stdout!);
   return async () => {
-    child.kill('SIGINT');
+    child.kill('SIGTERM');
     await exitOf(child);
     return JSON.parse(await output) as CallReport;
   };
