@@ -10,10 +10,10 @@ import type { Workload } from '../../mesh/workload.ts';
 import { errors } from '../errors.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayPlain } from './plain-relay.ts';
-import type { PodProxy } from './pod-proxy.ts';
+import type { ServedPod } from './served-pod.ts';
 
 export class InboundPlaintext implements TcpSocketHandler {
-  readonly #pod: PodProxy;
+  readonly #pod: ServedPod;
   readonly #socket: TcpSocket;
   readonly #destination: SocketAddress;
   #workload: Workload | undefined;
@@ -21,7 +21,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   #over = false;
 
   /** Takes over the socket of a captured connection. */
-  constructor(pod: PodProxy, socket: TcpSocket) {
+  constructor(pod: ServedPod, socket: TcpSocket) {
     this.#pod = pod;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;

@@ -18,20 +18,20 @@ import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
 import type { TunnelPeer } from './inbound-tunnels.ts';
 import { MAX_CONNECTIONS_PER_POD } from './limits.ts';
-import type { PodProxy } from './pod-proxy.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { countLimit } from './reactor-context.ts';
+import type { ServedPod } from './served-pod.ts';
 import { baggageOf } from './tunnel-dialer.ts';
 
 export class InboundTunnel {
-  readonly #pod: PodProxy;
+  readonly #pod: ServedPod;
   readonly #request: InboundConnect<TunnelPeer>;
   readonly #respond: ConnectResponder;
   readonly #authority: string;
   #workload: Workload | undefined;
   #over = false;
 
-  constructor(pod: PodProxy, request: InboundConnect<TunnelPeer>, respond: ConnectResponder) {
+  constructor(pod: ServedPod, request: InboundConnect<TunnelPeer>, respond: ConnectResponder) {
     this.#pod = pod;
     this.#request = request;
     this.#respond = respond;

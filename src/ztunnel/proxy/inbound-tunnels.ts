@@ -9,8 +9,8 @@ import { TlsStream } from '../../io/tls-stream.ts';
 import { logger } from '../../telemetry/log.ts';
 import { InboundTunnel } from './inbound-tunnel.ts';
 import { MAX_HBONE_CONNECTIONS_PER_POD } from './limits.ts';
-import type { PodProxy } from './pod-proxy.ts';
 import { countLimit } from './reactor-context.ts';
+import type { ServedPod } from './served-pod.ts';
 
 const log = logger('inbound');
 
@@ -21,10 +21,10 @@ export interface TunnelPeer {
 }
 
 export class InboundTunnels {
-  readonly #pod: PodProxy;
+  readonly #pod: ServedPod;
   readonly #server: HboneServer<TunnelPeer>;
 
-  constructor(pod: PodProxy) {
+  constructor(pod: ServedPod) {
     this.#pod = pod;
     this.#server = new HboneServer<TunnelPeer>({
       counters: pod.context.http2Counters,

@@ -18,14 +18,15 @@ import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
 import { MAX_DIAL_ATTEMPTS } from './limits.ts';
 import { relayPlain } from './plain-relay.ts';
-import type { PodProxy } from './pod-proxy.ts';
-import type { OpenTunnel } from './tunnel-dialer.ts';
+import type { ServedPod } from './served-pod.ts';
+import type { OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
 
 type Decision = Exclude<OutboundDecision, { kind: 'refused' }>;
 
 /** Lives from accept until a relay takes over or the connection has failed. */
 export class OutboundConnection implements TcpSocketHandler {
-  readonly #pod: PodProxy;
+  readonly #pod: ServedPod;
+  readonly #tunnels: TunnelDialer;
   readonly #socket: TcpSocket;
   readonly #destination: SocketAddress;
   #source: Workload | undefined;
@@ -35,8 +36,9 @@ export class OutboundConnection implements TcpSocketHandler {
   #over = false;
 
   /** Takes over the socket of a captured connection. */
-  constructor(pod: PodProxy, socket: TcpSocket) {
+  constructor(pod: ServedPod, tunnels: TunnelDialer, socket: TcpSocket) {
     this.#pod = pod;
+    this.#tunnels = tunnels;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;
     socket.handler = this;
@@ -119,7 +121,7 @@ export class OutboundConnection implements TcpSocketHandler {
       expectedIdentities: decision.expectedIdentities.flatMap((uri) => parseSpiffeId(uri) ?? []),
       serviceHostname: decision.service?.hostname,
     };
-    this.#cancelDial = this.#pod.tunnels.open(tunnel, {
+    this.#cancelDial = this.#tunnels.open(tunnel, {
       onOpen: (open) => this.#onTunnel(decision, address, { ...open, authority }),
       onFailed: (error, retryable) => this.#onDialFailed(decision, error, retryable),
     });

@@ -20,21 +20,17 @@ import type { PodInfo } from './messages.ts';
 import { OutboundConnection } from './outbound-connection.ts';
 import { openPodListeners } from './pod-listeners.ts';
 import { countLimit, type ReactorContext } from './reactor-context.ts';
+import type { DialCallbacks, ServedPod } from './served-pod.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 
 const log = logger('proxy');
 
 const NOBODY: TcpSocketHandler = { onReadable() {}, onWritable() {}, onClosed() {} };
 
-export interface DialCallbacks {
-  onOpen(): void;
-  onFailed(error: AmbitError): void;
-}
-
-export class PodProxy {
+export class PodProxy implements ServedPod {
   readonly context: ReactorContext;
   readonly info: PodInfo;
-  readonly tunnels: TunnelDialer;
+  readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
   readonly #inbound: InboundTunnels;
   #listeners: TcpListener[] = [];
@@ -45,7 +41,7 @@ export class PodProxy {
     this.context = context;
     this.info = info;
     this.#namespace = NetworkNamespace.fromFd(namespaceFd);
-    this.tunnels = new TunnelDialer(this);
+    this.#tunnels = new TunnelDialer(this);
     this.#inbound = new InboundTunnels(this);
   }
 
@@ -53,7 +49,6 @@ export class PodProxy {
     return this.#namespace;
   }
 
-  /** The identity that the pod's certificate is for. */
   get identity(): SpiffeId {
     const { namespace, serviceAccount } = this.info;
     return { trustDomain: this.context.config.trustDomain, namespace, serviceAccount };
@@ -63,7 +58,6 @@ export class PodProxy {
     return formatSpiffeId(this.identity);
   }
 
-  /** The name under which the control plane describes this pod. */
   get workloadUid(): string {
     return `${this.context.config.clusterId}//Pod/${this.info.namespace}/${this.info.name}`;
   }
@@ -77,7 +71,8 @@ export class PodProxy {
     const { reactor, config } = this.context;
     const options = { reactor, namespace: this.#namespace, mark: config.packetMark, ipv6: config.ipv6 };
     this.#listeners = openPodListeners(options, {
-      outbound: (socket) => this.#admit(socket, () => new OutboundConnection(this, socket).start()),
+      outbound: (socket) =>
+        this.#admit(socket, () => new OutboundConnection(this, this.#tunnels, socket).start()),
       plaintext: (socket) => this.#admit(socket, () => new InboundPlaintext(this, socket).start()),
       hbone: (socket) => this.#inbound.accept(socket),
     });
@@ -107,7 +102,7 @@ export class PodProxy {
     this.stopListening();
     this.context.tracker.cutWhere((one) => (one.podUid === this.info.uid ? reason : undefined));
     this.#inbound.close();
-    this.tunnels.close();
+    this.#tunnels.close();
   }
 
   whenWorkloadKnown(callback: (workload: Workload | undefined) => void): void {
@@ -120,7 +115,6 @@ export class PodProxy {
     return meshErrors.AMBIT_LOCAL_WORKLOAD_UNKNOWN(text);
   }
 
-  /** Connects from inside the pod's namespace; with a source it appears to come from there. */
   connectPlain(
     remote: SocketAddress,
     source: SocketAddress | undefined,
@@ -140,7 +134,6 @@ export class PodProxy {
     });
   }
 
-  /** The same with a handler of one's own, or one that is set right after. */
   connectSocket(
     remote: SocketAddress,
     source: SocketAddress | undefined,

@@ -11,11 +11,16 @@ import type { ReactorContext } from './reactor-context.ts';
 
 const log = logger('policy');
 
-/** Cuts the inbound connections whose verdict the change has turned. */
+/** Cuts the connections whose verdict the change has turned, or whose source is no longer who its certificate says. */
 export function reevaluate(context: ReactorContext, change: MeshChange): void {
   const affected = new Map<string, boolean>();
   const count = context.tracker.cutWhere((connection) => {
-    const { subject } = connection;
+    const { subject, parties } = connection;
+    if (parties.source !== undefined && change.identityChanged.has(parties.source.uid)) {
+      return errors.AMBIT_POLICY_CHANGED(
+        'connection closed due to policy change: its source has another identity now',
+      );
+    }
     if (subject === undefined || !isAffected(context, change, subject.workloadUid, affected))
       return undefined;
     return objectionTo(context, connection);

@@ -16,7 +16,7 @@ import type { ByteStreamHandler } from '../../io/byte-stream.ts';
 import { TlsStream } from '../../io/tls-stream.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { hboneDialError } from './dial-error.ts';
-import type { PodProxy } from './pod-proxy.ts';
+import type { ServedPod } from './served-pod.ts';
 import type { ContextPair } from './tls-contexts.ts';
 
 export interface TunnelWish {
@@ -50,11 +50,11 @@ interface DialKey extends PoolKey {
 }
 
 export class TunnelDialer {
-  readonly #pod: PodProxy;
+  readonly #pod: ServedPod;
   readonly #pool: HbonePool<DialKey>;
   readonly #keys = new Map<string, DialKey>();
 
-  constructor(pod: PodProxy) {
+  constructor(pod: ServedPod) {
     this.#pod = pod;
     this.#pool = new HbonePool<DialKey>({
       counters: pod.context.http2Counters,

@@ -1,0 +1,36 @@
+/** What the handlers of connections know of the pod that they work for. */
+
+import type { AmbitError } from '../../base/errors.ts';
+import type { SocketAddress } from '../../base/ip.ts';
+import type { SpiffeId } from '../../base/spiffe-id.ts';
+import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import type { PodInfo } from './messages.ts';
+import type { ReactorContext } from './reactor-context.ts';
+
+export interface DialCallbacks {
+  onOpen(): void;
+  onFailed(error: AmbitError): void;
+}
+
+export interface ServedPod {
+  readonly context: ReactorContext;
+  readonly info: PodInfo;
+  /** The identity that the pod's certificate is for. */
+  readonly identity: SpiffeId;
+  readonly identityUri: string;
+  /** The name under which the control plane describes this pod. */
+  readonly workloadUid: string;
+  /** Calls back with the workload, or with undefined when the control plane does not tell of it in time. */
+  whenWorkloadKnown(callback: (workload: Workload | undefined) => void): void;
+  /** The error for the latter. */
+  unknownWorkload(): AmbitError;
+  /** Connects from inside the pod's namespace; with a source it appears to come from there. */
+  connectPlain(remote: SocketAddress, source: SocketAddress | undefined, callbacks: DialCallbacks): TcpSocket;
+  /** The same with a handler of one's own, or one that is set right after. */
+  connectSocket(
+    remote: SocketAddress,
+    source: SocketAddress | undefined,
+    handler?: TcpSocketHandler,
+  ): TcpSocket;
+}
