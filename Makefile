@@ -8,7 +8,7 @@ NODE := node --disable-warning=ExperimentalWarning
 UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns format
+.PHONY: help setup demo check test test-unit test-netns errors-page format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-unit: setup ## Tests that need no network namespace
 
 test-netns: setup ## Tests in real network namespaces, and the demo
 	$(NODE) --test --test-concurrency=1 $(NETNS_TESTS)
+
+errors-page: setup ## Writes docs/errors.md out of the error catalogues
+	$(NODE) scripts/write-errors-page.ts
 
 format: setup ## Rewrites the sources in house format
 	biome check --write .

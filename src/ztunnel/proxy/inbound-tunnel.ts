@@ -2,7 +2,7 @@
 
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
-import { formatSpiffeId } from '../../base/spiffe-id.ts';
+import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import type { Baggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, responseHeaders } from '../../hbone/connect-request.ts';
 import { formatConnectTarget } from '../../hbone/connect-target.ts';
@@ -16,12 +16,17 @@ import { NativeBuffer } from '../../sys/native-buffer.ts';
 import { errors } from '../errors.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
-import type { TunnelPeer } from './inbound-tunnels.ts';
 import { MAX_CONNECTIONS_PER_POD } from './limits.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { countLimit } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import { baggageOf } from './tunnel-dialer.ts';
+
+/** What the handshake told about the other end of a connection. */
+export interface TunnelPeer {
+  readonly identity: SpiffeId;
+  readonly chain: readonly Uint8Array[];
+}
 
 export class InboundTunnel {
   readonly #pod: ServedPod;

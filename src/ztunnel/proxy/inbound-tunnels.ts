@@ -1,24 +1,17 @@
 /** The HBONE server of one pod: who may connect, and the tunnels that its peers ask for. */
 
 import type { AmbitError } from '../../base/errors.ts';
-import type { SpiffeId } from '../../base/spiffe-id.ts';
 import { HboneServer } from '../../hbone/hbone-server.ts';
 import { verifyDownstream } from '../../identity/peer-verification.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { TlsStream } from '../../io/tls-stream.ts';
 import { logger } from '../../telemetry/log.ts';
-import { InboundTunnel } from './inbound-tunnel.ts';
+import { InboundTunnel, type TunnelPeer } from './inbound-tunnel.ts';
 import { MAX_HBONE_CONNECTIONS_PER_POD } from './limits.ts';
 import { countLimit } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 
 const log = logger('inbound');
-
-/** What the handshake told about the other end of a connection. */
-export interface TunnelPeer {
-  readonly identity: SpiffeId;
-  readonly chain: readonly Uint8Array[];
-}
 
 export class InboundTunnels {
   readonly #pod: ServedPod;
