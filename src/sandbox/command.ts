@@ -150,7 +150,11 @@ function addInsideCommands(program: Command): void {
     .action(async (pod: string, command: string[], options: ExecOptions) => {
       process.exitCode = await (await load.exec()).execInPod(pod, command, options);
     });
-  scoped('logs <pod>', 'print what a container has written')
+  scoped(
+    'logs <pod>',
+    `print what a container has written, or a process of the mesh: ${MESH_COMPONENTS.join(', ')}`,
+  )
+    .option('--node <node>', 'of a process of the mesh')
     .option('-f, --follow', 'go on printing')
     .option('--tail <lines>', 'only the last lines', wholeNumber(0, 1_000_000))
     .action(async (pod: string, options: LogsOptions) => (await load.logs()).logs(pod, options));

@@ -73,16 +73,19 @@ function run(
   }
   const [file, ...args] = [...enter, ...command] as [string, ...string[]];
   const child = spawn(file, args, { stdio: 'inherit', env });
-  // The terminal sends Ctrl-C to the command as well, which decides what it means.
-  process.on('SIGINT', () => {});
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // nsenter only waits: the command itself is its child.
-      for (const pid of childrenOf(child.pid!)) process.kill(pid, signal);
-    });
-  }
+  // nsenter only waits: the command itself is its child.
+  const forward = (signal: NodeJS.Signals) => {
+    for (const pid of childrenOf(child.pid!)) process.kill(pid, signal);
+  };
+  process.on('SIGTERM', forward).on('SIGHUP', forward);
+  // From a terminal Ctrl-C has reached the command by itself.
+  process.on('SIGINT', (signal) => hasTerminal() || forward(signal));
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
   });
+}
+
+function hasTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }

@@ -2,12 +2,15 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { SandboxClient } from '../client/sandbox-client.ts';
+import { MESH_COMPONENTS, type MeshComponent } from '../client/sandbox-protocol.ts';
 import { sandboxErrors } from '../errors.ts';
 
 export interface LogsOptions {
   readonly name: string;
   readonly namespace: string;
   readonly container?: string;
+  /** Of a component of the mesh; the first one by default. */
+  readonly node?: string;
   readonly follow?: boolean;
   /** Only so many of the last lines. */
   readonly tail?: number;
@@ -16,21 +19,43 @@ export interface LogsOptions {
 const BLOCK_BYTES = 64 * 1024;
 const FOLLOW_MS = 100;
 
+/** @param pod or the name of a component of the mesh, with the node it is wanted of */
 export async function logs(pod: string, options: LogsOptions): Promise<void> {
-  const { name, namespace, container } = options;
-  const query = {
-    namespace,
-    pod: pod.replace(/^pods?\//, ''),
-    ...(container === undefined ? {} : { container }),
-  };
-  const { logFile } = await SandboxClient.named(name).call('container', query);
-  const reader = openLog(logFile, query.pod);
+  const client = SandboxClient.named(options.name);
+  const ofMesh = MESH_COMPONENTS.find((one) => one === pod);
+  const path =
+    ofMesh === undefined ? await podLog(client, pod, options) : await componentLog(client, ofMesh, options);
+  const reader = openLog(path, pod);
   const text = options.tail === undefined ? undefined : lastLines(reader(), options.tail);
   await write(text ?? reader());
   while (options.follow) {
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     await write(reader());
   }
+}
+
+async function podLog(client: SandboxClient, pod: string, options: LogsOptions): Promise<string> {
+  const { namespace, container } = options;
+  const name = pod.replace(/^pods?\//, '');
+  const answer = await client.call('container', {
+    namespace,
+    pod: name,
+    ...(container === undefined ? {} : { container }),
+  });
+  return answer.logFile;
+}
+
+async function componentLog(
+  client: SandboxClient,
+  component: MeshComponent,
+  { node }: LogsOptions,
+): Promise<string> {
+  const { nodes, controlPlane } = await client.call('environment', {});
+  const onNode = nodes.find((one) => node === undefined || one.name === node);
+  const found = component === 'controlplane' ? controlPlane?.process : onNode?.[component];
+  if (found !== undefined) return found.log;
+  const where = node === undefined ? '' : ` on ${node}`;
+  throw sandboxErrors.AMBIT_SANDBOX_NOT_FOUND(`there is no ${component}${where} in this sandbox`);
 }
 
 /** Each call returns what is new since the one before. */

@@ -17,8 +17,10 @@ export interface MeshProcessFacts extends Partial<ProcessFacts> {
 
 export interface ZtunnelFacts extends MeshProcessFacts {
   readonly ip: string;
-  /** In its own network namespace, on loopback. */
+  /** On the loopback of its node. */
   readonly adminPort: number;
+  /** The same for those outside: a Unix socket that leads to it. */
+  readonly adminSocket: string;
   readonly metricsPort: number;
   readonly readinessPort: number;
   readonly workingDirectory: string;

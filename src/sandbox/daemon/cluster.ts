@@ -140,7 +140,10 @@ async function startNode(
   paths: StatePaths,
 ): Promise<ClusterNode> {
   const network = await NodeNetwork.create({ ...place, folder: paths.node(`node${place.index}`) });
-  const local = new NodeLocalProcess(network, join(paths.logs, `${network.name}.log`));
+  const local = new NodeLocalProcess(network, {
+    logFile: join(paths.logs, `${network.name}.log`),
+    adminSocket: paths.adminSocket(network.name),
+  });
   const proxy = new ServiceProxy(network, place.families);
   await Promise.all([local.start(), proxy.start()]);
   return { network, local, proxy };

@@ -5,6 +5,7 @@ import { messageOf } from '../../base/errors.ts';
 import { flushLog, logger } from '../../telemetry/log.ts';
 import { pidsInNamespaceOf } from '../host/process-table.ts';
 import { MeshAdmission } from '../mesh/mesh-admission.ts';
+import { MeshProcesses } from '../mesh/mesh-processes.ts';
 import { callHandlers } from './call-handlers.ts';
 import { serveCalls } from './call-server.ts';
 import { Cluster } from './cluster.ts';
@@ -22,7 +23,9 @@ async function main(state: string): Promise<void> {
   if (config.endWithInput) process.stdin.on('close', end).resume();
   mkdirSync(paths.logs, { recursive: true });
   const cluster = await Cluster.start(config, admissionFor(config, paths));
-  await serveCalls(paths.socket, callHandlers({ config, cluster, mesh: undefined, end }));
+  const mesh = config.mesh === undefined ? undefined : new MeshProcesses(config, config.mesh, cluster);
+  mesh?.start();
+  await serveCalls(paths.socket, callHandlers({ config, cluster, mesh, end }));
   limitLogs(paths.logs);
   log.info('the sandbox is up', { name: config.name, nodes: config.nodes, families: config.ipFamilies });
 }

@@ -81,6 +81,11 @@ export class StatePaths {
     return join(this.node(node), 'plugin.sock');
   }
 
+  /** Leads to the admin API of the ztunnel of a node. */
+  adminSocket(node: string): string {
+    return join(this.node(node), 'admin.sock');
+  }
+
   /** The working directory of the ztunnel of a node. */
   ztunnel(node: string): string {
     return join(this.node(node), 'ztunnel');

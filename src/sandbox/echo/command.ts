@@ -20,7 +20,8 @@ const DEFAULT_PORTS = { http: [8080], tcp: [9000], udp: [9001] } as const;
 
 /** @param argv what follows `ambit echo` */
 export async function runEcho(argv: readonly string[]): Promise<void> {
-  const [command, ...rest] = argv;
+  // Flags alone are the server's: so its container needs nothing but them.
+  const [command, ...rest] = argv[0]?.startsWith('--') && argv[0] !== '--help' ? ['server', ...argv] : argv;
   try {
     if (command === 'server') await runServer(rest);
     else if (command === 'client') process.exitCode = await runClient(rest);

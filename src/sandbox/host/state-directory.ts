@@ -46,8 +46,8 @@ export function stateDirectory(name: string): string {
  * @throws AMBIT_SANDBOX_ALREADY_UP, AMBIT_SANDBOX_STATE_UNSAFE
  */
 export async function claimState(state: string): Promise<void> {
-  makeBase(dirname(state));
   for (let attempt = 0; ; attempt++) {
+    makeBase(dirname(state));
     try {
       mkdirSync(state, { mode: 0o700 });
       writeOwner(state, process.pid);

@@ -12,18 +12,24 @@ import type { ProbeAnswer } from './probe-loop.ts';
 const log = logger('kubelet');
 const MAIN = join(import.meta.dirname, 'node-local-main.ts');
 
+export interface NodeLocalOptions {
+  readonly logFile: string;
+  /** A Unix socket that is to lead to the admin API of the node's ztunnel. */
+  readonly adminSocket: string;
+}
+
 export class NodeLocalProcess {
   readonly #node: NodeNetwork;
-  readonly #logFile: string;
+  readonly #options: NodeLocalOptions;
   readonly #backoff = new Backoff({ minMs: 100, maxMs: 5000 });
   readonly #waiting = new Map<number, (answer: ProbeAnswer) => void>();
   #child: ChildProcess | undefined;
   #table: DnsTable = { addresses: {}, aliases: {} };
   #nextId = 1;
 
-  constructor(node: NodeNetwork, logFile: string) {
+  constructor(node: NodeNetwork, options: NodeLocalOptions) {
     this.#node = node;
-    this.#logFile = logFile;
+    this.#options = options;
   }
 
   get pid(): number | undefined {
@@ -50,8 +56,14 @@ export class NodeLocalProcess {
   }
 
   #spawn(onListening: () => void): void {
-    const output = openSync(this.#logFile, 'a');
-    const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...this.#node.ips];
+    const output = openSync(this.#options.logFile, 'a');
+    const node = [
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      MAIN,
+      this.#options.adminSocket,
+      ...this.#node.ips,
+    ];
     const command = [...this.#node.holder.enter(['net', 'mount']), ...node];
     const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', output, output, 'ipc'] });
     closeSync(output);
