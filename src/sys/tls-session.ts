@@ -48,7 +48,9 @@ export class TlsSession {
   #output: TlsOutput | undefined;
   /** Whose BIO OpenSSL writes to. */
   #attached: TlsOutput | undefined;
+  /** Ciphertext bytes read so far, modulo 2^32, and whether the socket gave less than it was asked for at last. */
   #bytesRead = 0;
+  #shortRead = false;
 
   /** @throws AMBIT_TLS_CONTEXT_INVALID when the context is closed */
   constructor(context: TlsContext, fd: number) {
@@ -88,16 +90,19 @@ export class TlsSession {
   /** To be called before a series of reads: errors that other users of OpenSSL left behind are none of ours. */
   beginReading(): void {
     openssl.ERR_clear_error();
-    if (this.#ssl !== 0n) this.#bytesRead = openssl.BIO_number_read(this.#source);
   }
 
   /**
-   * Whether nothing is left in OpenSSL's buffer and the socket gave less than it was asked for since beginReading(),
-   * so that the next read would only fetch EAGAIN.
+   * Whether nothing is left in OpenSSL's buffer and the socket gave less than it was asked for at last, so that the
+   * next read would only fetch EAGAIN. (Application data is read ahead: a read asks for a whole buffer.)
    */
   drained(): boolean {
     if (this.#ssl === 0n || openssl.SSL_has_pending(this.#ssl) === 1) return false;
-    return ((openssl.BIO_number_read(this.#source) - this.#bytesRead) | 0) < TLS_READ_SIZE - MAX_RECORD;
+    const bytesRead = openssl.BIO_number_read(this.#source);
+    const fresh = (bytesRead - this.#bytesRead) | 0;
+    if (fresh !== 0) this.#shortRead = fresh > 0 && fresh < TLS_READ_SIZE - MAX_RECORD;
+    this.#bytesRead = bytesRead;
+    return this.#shortRead;
   }
 
   /** Sends collected records: 0 when all of them are out, -EAGAIN when some are left, or another negated errno. */
