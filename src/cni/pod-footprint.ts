@@ -32,7 +32,12 @@ export class PodFootprint {
   /** The addresses by which the namespace was found. */
   #netnsIps = '';
   #rulesKey: string | undefined;
+  /** Rules may be in force in the present namespace. */
   #mayHaveRules: boolean;
+  /** Rules were put into some namespace of the pod, so that they have to be looked for in the end. */
+  #isTouched: boolean;
+  /** Nobody can have put rules into the namespace yet. */
+  #isFresh: boolean;
   /** ztunnel may have been told of the pod. */
   #isOffered: boolean;
   #isCarried: boolean;
@@ -54,6 +59,8 @@ export class PodFootprint {
     // Whatever an earlier agent did may be in place.
     const isTouched = this.#annotation !== undefined;
     this.#mayHaveRules = isTouched;
+    this.#isTouched = isTouched;
+    this.#isFresh = !isTouched;
     this.#isOffered = isTouched;
     this.#mayBeExempt = isTouched;
     // ztunnel runs on while an agent is replaced; when it connects again, its answers to the snapshot correct this.
@@ -107,6 +114,8 @@ export class PodFootprint {
       this.#steps.closeNetns(old);
       if (old.namespace.inode !== found.namespace.inode) this.#startAnew(`${old.path} is now ${found.path}`);
     }
+    // The plugin speaks of new namespaces; one found by its address may be one that was thought to be lost.
+    if (query.path !== undefined && old?.namespace.inode !== found.namespace.inode) this.#isFresh = true;
     this.#netns = found;
     this.#isLost = false;
     this.#netnsIps = query.ips.join();
@@ -119,10 +128,13 @@ export class PodFootprint {
     const wereInForce = this.#mayHaveRules;
     // Other options lead to other rules: then a difference is no surprise.
     const isSurprise = this.#rulesKey === key || (this.#rulesKey === undefined && this.#isCarried);
+    const isFresh = this.#isFresh;
     this.#mayHaveRules = true;
+    this.#isTouched = true;
     this.#rulesKey = undefined;
+    this.#isFresh = false;
     try {
-      const findings = await this.#steps.ensureRules(this.#netns!, options, !wereInForce);
+      const findings = await this.#steps.ensureRules(this.#netns!, options, isFresh);
       this.#rulesKey = key;
       this.rulesVerifiedAt = Date.now();
       if (findings.length > 0 && isSurprise) this.#note('rules-missing', listed(findings));
@@ -166,8 +178,9 @@ export class PodFootprint {
   /** Takes everything away, from the outside in: the pod is not cut off at any moment. */
   async leave(pod: PodFacts, isAlive: boolean): Promise<void> {
     await this.#endProbeExemption(pod.ips);
-    if (isAlive && this.#mayHaveRules) await this.#removeRules(pod);
+    if (isAlive && this.#isTouched) await this.#removeRules(pod);
     this.#mayHaveRules = false;
+    this.#isTouched = false;
     this.#rulesKey = undefined;
     await this.#withdraw();
     this.#close();
@@ -184,6 +197,7 @@ export class PodFootprint {
   #startAnew(detail: string): void {
     this.#note('sandbox-replaced', detail);
     this.#mayHaveRules = false;
+    this.#isFresh = false;
     this.#rulesKey = undefined;
     this.#isCarried = false;
     this.rulesVerifiedAt = undefined;
