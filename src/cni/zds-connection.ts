@@ -60,8 +60,8 @@ export class ZdsConnection implements SeqpacketHandler {
 
   close(error?: AmbitError): void {
     if (this.#state.kind === 'closed') return;
-    this.#socket.close();
     this.#finish(error);
+    this.#socket.close();
   }
 
   onMessage(message: Uint8Array, fds: number[]): void {

@@ -1,6 +1,6 @@
 /** The agent's end of ZDS: tells every ztunnel of the node which pods it is to carry, and hands over their namespaces. */
 
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AmbitError } from '../base/errors.ts';
 import type { Reactor } from '../io/reactor.ts';
@@ -39,8 +39,6 @@ const log = logger('zds');
 /** At most two ztunnels are there during an upgrade; one that reconnects in a loop must not occupy the agent. */
 const MAX_ACCEPTS_PER_SECOND = 5;
 const MAX_CONNECTIONS = 16;
-/** Only root of the node, or the user that runs a sandbox, may ask for namespaces. */
-const SOCKET_MODE = 0o600;
 
 export class ZdsServer implements ZdsConnectionEvents {
   readonly #options: ZdsServerOptions;
@@ -54,13 +52,11 @@ export class ZdsServer implements ZdsConnectionEvents {
     this.#options = options;
   }
 
-  /** @throws AMBIT_SYSTEM_CALL_FAILED when the socket cannot be made */
+  /** @throws AMBIT_LISTEN_FAILED */
   listen(): void {
     const { path, reactor } = this.#options;
     mkdirSync(dirname(path), { recursive: true });
-    removeSocket(path);
     this.#listener = SeqpacketListener.listen(reactor, path, (socket) => this.#accept(socket));
-    chmodSync(path, SOCKET_MODE);
   }
 
   get connections(): number {
@@ -89,9 +85,7 @@ export class ZdsServer implements ZdsConnectionEvents {
     }
   }
 
-  /**
-   * Ends all connections; ztunnels go on with the pods they have. The path stays: by now it may be the next agent's.
-   */
+  /** Ends all connections; ztunnels go on with the pods they have. */
   close(): void {
     this.#listener?.close();
     for (const connection of [...this.#all]) connection.close();
@@ -158,9 +152,4 @@ export class ZdsServer implements ZdsConnectionEvents {
 function describe(thrown: unknown): { error: string; code?: string } {
   if (thrown instanceof AmbitError) return { error: thrown.message, code: thrown.code };
   return { error: String(thrown) };
-}
-
-/** Left by an agent that was killed; anything that is not a socket is somebody else's. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
 }
