@@ -68,6 +68,20 @@ export const ioErrors = errorCatalogue({
     side: 'upstream',
     hint: 'A record could not be decrypted or was malformed: bytes were changed on the way, or the peer has a defect.',
   },
+  AMBIT_UNIX_CONNECT_FAILED: {
+    side: 'internal',
+    retryable: true,
+    hint: 'Check that the process that owns the socket file runs, and that the file is shared with this container.',
+  },
+  AMBIT_UNIX_CONNECTION_FAILED: {
+    side: 'internal',
+    retryable: true,
+    hint: 'The process at the other end of the Unix socket went away, or a limit on descriptors was reached.',
+  },
+  AMBIT_UNIX_MESSAGE_TRUNCATED: {
+    side: 'internal',
+    hint: 'The process at the other end speaks another version of the protocol: run node agent and ztunnel of one release.',
+  },
   AMBIT_HANDLER_FAILED: {
     side: 'internal',
     hint: 'This is a defect of Ambit: please report it with the log line of scope "reactor" that precedes it.',

@@ -56,6 +56,7 @@ export const EPOLLET = 0x80000000;
 
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
+export const F_SETPIPE_SZ = 1031;
 
 export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWNET = 0x40000000;

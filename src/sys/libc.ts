@@ -21,11 +21,12 @@ export const libc = self.getFunctions({
   bind: { arguments: [INT, POINTER, INT], return: INT },
   close: { arguments: [INT], return: INT },
   connect: { arguments: [INT, POINTER, INT], return: INT },
-  dup3: { arguments: [INT, INT, INT], return: INT },
   epoll_create1: { arguments: [INT], return: INT },
   epoll_ctl: { arguments: [INT, INT, INT, POINTER], return: INT },
   epoll_wait: { arguments: [INT, POINTER, INT, INT], return: INT },
   eventfd: { arguments: [UINT, INT], return: INT },
+  // Variadic in C; on Linux x86-64 and arm64 one integer is passed as declared.
+  fcntl: { arguments: [INT, INT, INT], return: INT },
   getpeername: { arguments: [INT, POINTER, POINTER], return: INT },
   getsockname: { arguments: [INT, POINTER, POINTER], return: INT },
   getsockopt: { arguments: [INT, INT, INT, POINTER, POINTER], return: INT },

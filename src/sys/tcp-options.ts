@@ -14,6 +14,8 @@ export interface KeepAlive {
 export const DEFAULT_KEEP_ALIVE: KeepAlive = { idleMs: 180_000, intervalMs: 180_000, probes: 9 };
 
 export interface ListeningOptions {
+  /** Lets a TCP listener come back while connections of its predecessor linger; true when left out. */
+  readonly reuseAddress?: boolean | undefined;
   readonly reusePort?: boolean | undefined;
   readonly v6Only?: boolean | undefined;
 }
@@ -39,10 +41,10 @@ class OptionSet {
   }
 }
 
-/** What a socket needs before it is bound to listen; 0 or a negated errno. UDP sockets take it too. */
+/** What a socket needs before it is bound to listen; 0 or a negated errno. */
 export function applyListeningOptions(fd: number, family: IpFamily, options: ListeningOptions): number {
   const set = new OptionSet(fd);
-  set.set(k.SOL_SOCKET, k.SO_REUSEADDR, 1);
+  if (options.reuseAddress !== false) set.set(k.SOL_SOCKET, k.SO_REUSEADDR, 1);
   if (options.reusePort === true) set.set(k.SOL_SOCKET, k.SO_REUSEPORT, 1);
   if (family === 6) set.set(k.SOL_IPV6, k.IPV6_V6ONLY, options.v6Only === true ? 1 : 0);
   return set.failed;
