@@ -53,7 +53,6 @@ export interface ServerCredentials {
 export interface GrpcServerOptions {
   /** `plaintext` is for tests. */
   readonly credentials: ServerCredentials | 'plaintext';
-  readonly maxRequestBytes?: number;
   readonly keepAlive?: KeepAlive;
 }
 
@@ -71,9 +70,10 @@ export type StreamHandler = (
   call: GrpcCall,
 ) => Promise<void>;
 
-type Method =
+type Method = { readonly maxRequestBytes: number } & (
   | { readonly kind: 'unary'; readonly handle: UnaryHandler }
-  | { readonly kind: 'stream'; readonly handle: StreamHandler };
+  | { readonly kind: 'stream'; readonly handle: StreamHandler }
+);
 
 export interface GrpcServerCounters {
   connections: number;
@@ -87,11 +87,9 @@ export class GrpcServer {
   readonly #methods = new Map<string, Method>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #calls = new Set<AbortController>();
-  readonly #maxRequestBytes: number;
   readonly #keepAlive: KeepAlive;
 
   constructor(options: GrpcServerOptions) {
-    this.#maxRequestBytes = options.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.#keepAlive = options.keepAlive ?? DEFAULT_KEEP_ALIVE;
     this.#server = makeServer(options.credentials);
     this.#server.maxConnections = MAX_CONNECTIONS;
@@ -101,12 +99,13 @@ export class GrpcServer {
     this.#server.on('tlsClientError', logConnectionFailure);
   }
 
-  addUnary(path: string, handle: UnaryHandler): void {
-    this.#methods.set(path, { kind: 'unary', handle });
+  /** The handler gets a request that is complete, so its size should be bounded as closely as can be. */
+  addUnary(path: string, handle: UnaryHandler, maxRequestBytes: number = MAX_REQUEST_BYTES): void {
+    this.#methods.set(path, { kind: 'unary', handle, maxRequestBytes });
   }
 
-  addStream(path: string, handle: StreamHandler): void {
-    this.#methods.set(path, { kind: 'stream', handle });
+  addStream(path: string, handle: StreamHandler, maxRequestBytes: number = MAX_REQUEST_BYTES): void {
+    this.#methods.set(path, { kind: 'stream', handle, maxRequestBytes });
   }
 
   /** Resolves with the port that is listened on. Rejects when the address cannot be had. */
@@ -178,7 +177,7 @@ export class GrpcServer {
   }
 
   async #run(method: Method, stream: ServerHttp2Stream, call: GrpcCall): Promise<void> {
-    const requests = readMessages(stream, this.#maxRequestBytes);
+    const requests = readMessages(stream, method.maxRequestBytes);
     const write: ResponseWriter['write'] = (message) => writeMessage(stream, message, WRITE_STALL_MS);
     if (method.kind === 'stream') await method.handle(requests, { write }, call);
     else await write(await method.handle(await onlyMessage(requests), call));

@@ -85,7 +85,8 @@ export const grpcErrors = errorCatalogue({
   },
 });
 
-const CODE_PREFIX = 'AMBIT_GRPC_';
+/** Of the codes of these errors; the name of the status follows. */
+export const GRPC_ERROR_PREFIX = 'AMBIT_GRPC_';
 const NAME_OF = new Map(Object.entries(GRPC_STATUS).map(([name, code]) => [code as number, name]));
 
 export interface GrpcStatus {
@@ -96,16 +97,17 @@ export interface GrpcStatus {
 /** The error for a status other than OK; a code that is not known counts as UNKNOWN, as gRPC demands. */
 export function errorOfStatus(status: GrpcStatus, cause?: unknown): AmbitError {
   const name = (NAME_OF.get(status.code) ?? 'UNKNOWN') as GrpcFailure;
-  return grpcErrors[`${CODE_PREFIX}${name}`](`${name}: ${status.message}`, cause);
+  return grpcErrors[`${GRPC_ERROR_PREFIX}${name}`](`${name}: ${status.message}`, cause);
 }
 
 /** The status to answer when a handler threw. What is not an error of ours may hold secrets and stays here. */
 export function statusOfError(thrown: unknown): GrpcStatus {
   if (!(thrown instanceof AmbitError)) return { code: GRPC_STATUS.INTERNAL, message: 'internal error' };
-  const name = thrown.code.slice(CODE_PREFIX.length);
-  if (!thrown.code.startsWith(CODE_PREFIX) || !(name in GRPC_STATUS)) {
-    return { code: GRPC_STATUS.INTERNAL, message: thrown.message };
+  if (!thrown.code.startsWith(GRPC_ERROR_PREFIX)) {
+    const malformed = thrown.code.startsWith('AMBIT_PROTOBUF_');
+    return { code: malformed ? GRPC_STATUS.INVALID_ARGUMENT : GRPC_STATUS.INTERNAL, message: thrown.message };
   }
+  const name = thrown.code.slice(GRPC_ERROR_PREFIX.length);
   const message = thrown.message.startsWith(`${name}: `)
     ? thrown.message.slice(name.length + 2)
     : thrown.message;

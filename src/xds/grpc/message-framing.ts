@@ -1,6 +1,6 @@
 /** Length-prefixed messages of gRPC: cut out of a stream of bytes, and put into one. */
 
-import type { Http2Stream } from 'node:http2';
+import { constants, type Http2Stream } from 'node:http2';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { grpcErrors } from './grpc-status.ts';
 
@@ -137,9 +137,11 @@ function drained(stream: Http2Stream, stallMs: number): Promise<void> {
     const onClose = settle(() =>
       reject(grpcErrors.AMBIT_GRPC_CANCELLED('the stream was closed while writing')),
     );
-    const onStall = settle(() =>
-      reject(grpcErrors.AMBIT_GRPC_DEADLINE_EXCEEDED(`the peer took nothing for ${stallMs} ms`)),
-    );
+    const onStall = settle(() => {
+      // No status would get through either.
+      stream.close(constants.NGHTTP2_CANCEL);
+      reject(grpcErrors.AMBIT_GRPC_DEADLINE_EXCEEDED(`the peer took nothing for ${stallMs} ms`));
+    });
     const timer = setTimeout(onStall, stallMs).unref();
     stream.on('drain', onDrain).on('close', onClose);
   });

@@ -34,8 +34,8 @@ let stalled = 0;
 before(async () => {
   authority = makeAuthority();
   credentials = authority.issue(['DNS:localhost', 'DNS:control-plane.test', 'IP:127.0.0.1']);
-  server = new GrpcServer({ credentials, maxRequestBytes: MAX_REQUEST_BYTES });
-  server.addUnary('/test/Echo', async (request) => request);
+  server = new GrpcServer({ credentials });
+  server.addUnary('/test/Echo', async (request) => request, MAX_REQUEST_BYTES);
   server.addUnary('/test/Metadata', async (_request, call) =>
     Buffer.from(JSON.stringify([...call.metadata])),
   );
