@@ -43,6 +43,7 @@ export class HboneClient {
   readonly #connection: Http2Connection;
   readonly #stream: ByteStream;
   #peerStreams: number | undefined;
+  #ready = false;
 
   /** @param stream open, its peer verified. */
   constructor(stream: ByteStream, options: HboneClientOptions) {
@@ -56,6 +57,7 @@ export class HboneClient {
       events: {
         onReady: () => {
           this.#peerStreams = undefined;
+          this.#ready = true;
           events.onRoom();
         },
         onStreamsAvailable: () => events.onRoom(),
@@ -68,6 +70,11 @@ export class HboneClient {
 
   get openTunnels(): number {
     return this.#connection.openStreams;
+  }
+
+  /** The peer has spoken: TLS 1.3 lets a client open before the server has judged its certificate. */
+  get isReady(): boolean {
+    return this.#ready;
   }
 
   /** Streams that the peer allows at once, as far as is known. */
@@ -160,12 +167,15 @@ export class PendingTunnel implements Http2StreamHandler {
   onWritable(): void {}
 
   /** Nothing has been sent through a tunnel that was never set up, so losing it costs nothing (RFC 9113 §8.7). */
-  onReset(errorCode: number, origin: ResetOrigin): void {
+  onReset(errorCode: number, origin: ResetOrigin, cause?: AmbitError): void {
     if (this.#take() === undefined) return;
     const nothingMoved =
       origin === 'goaway' || origin === 'connection' || errorCode === Http2ErrorCode.refusedStream;
-    const what = `the tunnel request was reset (${http2ErrorName(errorCode)}, by ${origin})`;
-    const error = hboneErrors.AMBIT_HBONE_CONNECTION_LOST(`${this.#peer}: ${what}`);
+    const reason = cause?.message ?? `reset with ${http2ErrorName(errorCode)}`;
+    const error = hboneErrors.AMBIT_HBONE_CONNECTION_LOST(
+      `the tunnel request to ${this.#peer} was lost: ${reason}`,
+      cause,
+    );
     this.#handler.onFailed(error, { nothingMoved });
   }
 

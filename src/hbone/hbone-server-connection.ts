@@ -57,6 +57,11 @@ export class HboneServerConnection<Peer> {
     return this.#stream.remoteAddress;
   }
 
+  /** Bytes received that no application has taken yet. */
+  get heldBytes(): number {
+    return this.#connection.heldBytes;
+  }
+
   get openTunnels(): number {
     return this.#connection.openStreams;
   }

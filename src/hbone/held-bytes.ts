@@ -47,15 +47,6 @@ export class HeldBytes {
     return sent;
   }
 
-  /** Hands every piece over, in order, and is empty then. */
-  moveTo(take: (buffer: NativeBuffer, offset: number, length: number) => void): void {
-    while (this.#length > 0) {
-      const length = this.#frontLength();
-      take(this.#chunks[0]!, this.#start, length);
-      this.#drop(length);
-    }
-  }
-
   /** Forgets everything; returns how many bytes that were. */
   discard(): number {
     const length = this.#length;

@@ -16,7 +16,13 @@ import type { Tunnel } from './tunnel.ts';
 export type RelayEnd =
   | { readonly kind: 'finished' }
   | { readonly kind: 'socket-failed'; readonly error: AmbitError | undefined }
-  | { readonly kind: 'stream-reset'; readonly errorCode: number; readonly origin: ResetOrigin }
+  | {
+      readonly kind: 'stream-reset';
+      readonly errorCode: number;
+      readonly origin: ResetOrigin;
+      /** Why the connection was lost, when it was. */
+      readonly cause: AmbitError | undefined;
+    }
   | { readonly kind: 'aborted' };
 
 export interface TunnelRelayOptions {
@@ -111,8 +117,8 @@ export class TunnelRelay implements Http2StreamHandler {
     this.#afterDelivery();
   }
 
-  onReset(errorCode: number, origin: ResetOrigin): void {
-    const end: RelayEnd = { kind: 'stream-reset', errorCode, origin };
+  onReset(errorCode: number, origin: ResetOrigin, cause?: AmbitError): void {
+    const end: RelayEnd = { kind: 'stream-reset', errorCode, origin, cause };
     const gently = errorCode === Http2ErrorCode.noError || errorCode === Http2ErrorCode.cancel;
     if (origin !== 'peer' || !gently) {
       this.#finish(end);
@@ -135,7 +141,7 @@ export class TunnelRelay implements Http2StreamHandler {
 
   #socketHandler(): TcpSocketHandler {
     return {
-      onReadable: () => this.#pump(),
+      onReadable: () => this.#onSocketReadable(),
       onWritable: () => this.#flushHeld(),
       onClosed: (error) => this.#onSocketClosed(error),
     };
@@ -145,6 +151,12 @@ export class TunnelRelay implements Http2StreamHandler {
     if (this.#over) return;
     this.#finish({ kind: 'socket-failed', error });
     this.#stream.reset(Http2ErrorCode.connectError);
+  }
+
+  #onSocketReadable(): void {
+    this.#pump();
+    // What is still there is read when the tunnel has room; but a reset would not be met until then.
+    if (!this.#over) this.#socket.closeIfBroken();
   }
 
   /** From the socket into the tunnel: received right behind the room for a frame header, never copied. */

@@ -9,6 +9,7 @@ export class TunnelRequest implements ConnectHandler {
   readonly #headers: HeaderList;
   readonly #handler: ConnectHandler;
   #pending: PendingTunnel | undefined;
+  #client: HboneClient | undefined;
   #retry: (() => void) | undefined;
   #retried = false;
   #done = false;
@@ -30,6 +31,7 @@ export class TunnelRequest implements ConnectHandler {
 
   /** Sends the request; false when the connection has no room. `retry` is how to try again. */
   sendOn(client: HboneClient, retry: () => void): boolean {
+    this.#client = client;
     this.#retry = retry;
     this.#pending = client.connect(this.#headers, this);
     return this.#pending !== undefined;
@@ -54,12 +56,17 @@ export class TunnelRequest implements ConnectHandler {
 
   onFailed(error: AmbitError, details: { readonly status?: number; readonly nothingMoved: boolean }): void {
     this.#pending = undefined;
-    if (!details.nothingMoved || this.#retried || this.#retry === undefined) {
-      this.#finish(error, details);
+    if (this.#mayRetry(details.nothingMoved)) {
+      this.#retried = true;
+      this.#retry?.();
       return;
     }
-    this.#retried = true;
-    this.#retry();
+    this.#finish(error, details);
+  }
+
+  /** A connection that never came to life was a failed dial; another one would fail as well. */
+  #mayRetry(nothingMoved: boolean): boolean {
+    return nothingMoved && !this.#retried && this.#client?.isReady === true;
   }
 
   #finish(error: AmbitError, details: { readonly status?: number; readonly nothingMoved: boolean }): void {

@@ -309,7 +309,7 @@ export class Http2Connection implements ByteStreamHandler {
   #tellClosed(errorCode: number, error: AmbitError | undefined): void {
     this.#stopTimers();
     if (this.#phase !== 'closed') this.#phase = 'ended';
-    this.#session.end(errorCode);
+    this.#session.end(errorCode, error);
     this.#options.counters.connectionsClosed++;
     this.#options.events.onClosed(error);
   }

@@ -1,5 +1,6 @@
 /** The streams of one connection and their credit; stands between the frames and the public face. */
 
+import type { AmbitError } from '../base/errors.ts';
 import type { ByteStream } from '../io/byte-stream.ts';
 import type { Task } from '../io/reactor.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
@@ -46,6 +47,12 @@ export interface SessionOptions {
   readonly role: 'client' | 'server';
   readonly settings: Http2Settings;
   readonly counters: Http2Counters;
+}
+
+interface StreamReset {
+  readonly errorCode: number;
+  readonly origin: ResetOrigin;
+  readonly cause?: AmbitError | undefined;
 }
 
 export class Http2Session implements StreamOwner, ReceiverHost {
@@ -125,12 +132,12 @@ export class Http2Session implements StreamOwner, ReceiverHost {
   }
 
   /** Ends everything: no frame is read any more, every open stream is told. */
-  end(errorCode: number): void {
+  end(errorCode: number, cause: AmbitError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#reader.stop();
     for (const stream of [...this.table.all()]) {
-      this.#close(stream, 'reset-by-us', { errorCode, origin: 'connection' });
+      this.#close(stream, 'reset-by-us', { errorCode, origin: 'connection', cause });
     }
   }
 
@@ -321,16 +328,12 @@ export class Http2Session implements StreamOwner, ReceiverHost {
     this.#close(stream, 'ended', undefined);
   }
 
-  #close(
-    stream: Http2Stream,
-    ending: StreamEnding,
-    reset: { readonly errorCode: number; readonly origin: ResetOrigin } | undefined,
-  ): void {
+  #close(stream: Http2Stream, ending: StreamEnding, reset: StreamReset | undefined): void {
     if (!this.table.remove(stream, ending)) return;
     this.counters.streamsClosed++;
     const { handler } = stream;
     stream.handler = idleHandler;
-    if (reset !== undefined) handler.onReset(reset.errorCode, reset.origin);
+    if (reset !== undefined) handler.onReset(reset.errorCode, reset.origin, reset.cause);
     this.#host.onStreamGone();
   }
 }

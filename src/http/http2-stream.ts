@@ -1,5 +1,6 @@
 /** One stream of an HTTP/2 connection (RFC 9113 §5): what its user writes to and hears from. */
 
+import type { AmbitError } from '../base/errors.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import type { HeaderList } from './header-list.ts';
 import { ReceiveWindow } from './receive-window.ts';
@@ -18,8 +19,8 @@ export interface Http2StreamHandler {
   onData(buffer: NativeBuffer, offset: number, length: number): void;
   /** The peer sends no more on this stream; once, and not after a reset. */
   onEnd(): void;
-  /** The stream ended early; once, and not when {@link Http2Stream.reset} did it. */
-  onReset(errorCode: number, origin: ResetOrigin): void;
+  /** The stream ended early; once, and not when {@link Http2Stream.reset} did it. `cause` is that of the connection. */
+  onReset(errorCode: number, origin: ResetOrigin, cause?: AmbitError): void;
   /** After `writableBytes()` returned 0 there may be room. */
   onWritable(): void;
 }

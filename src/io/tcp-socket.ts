@@ -81,6 +81,8 @@ export class TcpSocket implements EventHandler {
   #writable = true;
   /** The end of the stream is among what can be read, and will not be told again. */
   #endPending = false;
+  /** So is an error. */
+  #errorPending = false;
 
   private constructor(reactor: Reactor, handler: TcpSocketHandler, outgoing: boolean) {
     this.reactor = reactor;
@@ -176,6 +178,16 @@ export class TcpSocket implements EventHandler {
     this.#writable = false;
   }
 
+  /**
+   * For whoever cannot read now, or has met the end already: a reset of the peer would go unnoticed. Closes with the
+   * error that waits, if one does, and says whether.
+   */
+  closeIfBroken(): boolean {
+    if (!this.#errorPending || this.#state !== 'open') return false;
+    this.closeWithErrno(sockets.takeSocketError(this.#fd) || -ERRNO.ECONNRESET);
+    return true;
+  }
+
   /** Closes with the error that stands for a negated errno, met by whoever used the descriptor by other means. */
   closeWithErrno(result: number): void {
     this.close(connectionError(this.remoteAddress, this.#outgoing, result));
@@ -228,6 +240,7 @@ export class TcpSocket implements EventHandler {
   onEvents(events: number): void {
     if (this.#state === 'connecting' && !this.#finishConnect(events)) return;
     if ((events & (HANGUP | EVENT_FAILED)) !== 0) this.#endPending = true;
+    if ((events & EVENT_FAILED) !== 0) this.#errorPending = true;
     if ((events & (READABLE | HANGUP | EVENT_FAILED)) !== 0) {
       this.#readable = true;
       this.handler.onReadable();
