@@ -25,7 +25,7 @@ import { type RootSource, readRoots, watchRoots } from './root-certificates.ts';
 
 const MIN_BACKOFF_MS = 10;
 const MAX_BACKOFF_MS = 15_000;
-/** Bytes of initial_resource_versions: below the 4 MiB that istiod takes, with room for the rest of the request. */
+/** Bytes of initial_resource_versions in a request: istiod takes requests of 4 MiB, and the node needs room as well. */
 const MAX_VERSION_BYTES = 3.5 * 1024 * 1024;
 
 const log = logger('xds');
@@ -149,7 +149,7 @@ export class DeltaClient {
       const metadata = await this.#options.credentials.metadata();
       call = await this.#channel.open(DELTA_ADS_PATH, { metadata, signal: this.#stopping.signal });
     } catch (thrown) {
-      this.#report('no stream to the control plane', thrown);
+      this.#report('ConnectionError', thrown);
       return 'ConnectionError';
     }
     this.#call = call;
@@ -158,8 +158,9 @@ export class DeltaClient {
       log.info('the control plane ended the stream');
       return 'Complete';
     } catch (thrown) {
-      this.#report('the stream to the control plane ended', thrown);
-      return terminationOf(thrown);
+      const reason = terminationOf(thrown);
+      this.#report(reason, thrown);
+      return reason;
     } finally {
       this.#call = undefined;
     }
@@ -180,7 +181,7 @@ export class DeltaClient {
   }
 
   async #subscribe(call: GrpcClientCall): Promise<void> {
-    const maxBytes = (this.#options.maxVersionBytes ?? MAX_VERSION_BYTES) / this.#held.size;
+    const maxBytes = this.#options.maxVersionBytes ?? MAX_VERSION_BYTES;
     for (const [typeUrl, held] of this.#held) {
       const initialResourceVersions = held.versionsToReport(maxBytes);
       log.info('subscribing', { type: typeUrl, held: held.size, reported: initialResourceVersions.size });
@@ -260,9 +261,11 @@ export class DeltaClient {
     messageBytes.set(url, (messageBytes.get(url) ?? 0) + bytes);
   }
 
-  #report(what: string, thrown: unknown): void {
+  #report(reason: TerminationReason, thrown: unknown): void {
     this.#lastError = messageOf(thrown);
-    if (!this.#stopping.signal.aborted) log.warn(what, { error: this.#lastError });
+    if (this.#stopping.signal.aborted) return;
+    const level = reason === 'Reconnect' ? 'info' : 'warn';
+    log.log(level, 'no stream to the control plane', { reason, error: this.#lastError });
   }
 }
 

@@ -27,6 +27,7 @@ export function readRoots(source: RootSource): TrustedRoots {
 export function watchRoots(source: RootSource, onChange: () => void): () => void {
   if (source.kind !== 'file') return () => {};
   const watch = new WatchedFiles([source.path], systemClock, onChange);
+  watch.start();
   return () => watch.close();
 }
 
