@@ -1,9 +1,10 @@
 /** The daemon of a sandbox: runs alone in namespaces of its own, and takes everything along when it ends. */
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
 import { flushLog, logger } from '../../telemetry/log.ts';
 import { pidsInNamespaceOf } from '../host/process-table.ts';
+import { removeState } from '../host/state-directory.ts';
 import { MeshAdmission } from '../mesh/mesh-admission.ts';
 import { MeshProcesses } from '../mesh/mesh-processes.ts';
 import { callHandlers } from './call-handlers.ts';
@@ -40,7 +41,7 @@ function endSandbox(state: string): never {
   log.info('the sandbox ends');
   flushLog();
   if (isAlone()) for (const pid of pidsInNamespaceOf('self').keys()) endProcess(pid);
-  rmSync(state, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
+  removeState(state);
   process.exit(0);
 }
 
