@@ -1,6 +1,7 @@
 /** Keeps the mesh compiled while objects change, doing again only what a change can have changed. */
 
 import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../../base/errors.ts';
 import type { MeshObject } from '../../objects/kinds.ts';
 import {
   type ObjectChange,
@@ -8,6 +9,7 @@ import {
   objectKey,
   referenceOf,
 } from '../../objects/object-source.ts';
+import { logger } from '../../telemetry/log.ts';
 import {
   authorizations,
   type CompiledObject,
@@ -19,6 +21,9 @@ import type { DesiredCondition } from '../compile/desired-condition.ts';
 import { staticStrictPolicy } from '../compile/peer-authentication.ts';
 import { DependencyGraph } from './dependency-graph.ts';
 import { ObjectIndex } from './object-index.ts';
+
+const log = logger('controlplane');
+const NOTHING: CompiledObject = { resources: [], conditions: [] };
 
 /** How the mesh differs from before. */
 export interface MeshChanges {
@@ -73,6 +78,13 @@ export class IncrementalCompiler {
     return this.#resources.values();
   }
 
+  /** How many resources of a kind there are. */
+  count(kind: MeshResource['kind']): number {
+    let count = 0;
+    for (const resource of this.#resources.values()) if (resource.kind === kind) count++;
+    return count;
+  }
+
   /** The objects that the control plane has something to say about, with what it says. */
   *conditions(): Iterable<readonly [ObjectReference, readonly DesiredCondition[]]> {
     for (const { object, compiled } of this.#units.values()) yield [referenceOf(object), compiled.conditions];
@@ -113,11 +125,21 @@ export class IncrementalCompiler {
       this.#units.delete(key);
       return [];
     }
-    const compiled = this.#graph.record(key, this.#index, (objects) =>
-      compileObject({ options: this.#options, objects }, object),
-    );
+    const compiled = this.#compile(key, object);
     this.#units.set(key, { object, compiled });
     return compiled.resources;
+  }
+
+  /** An object that nobody thought of must not take the mesh down: what it was compiled to before stays. */
+  #compile(key: string, object: MeshObject): CompiledObject {
+    try {
+      return this.#graph.record(key, this.#index, (objects) =>
+        compileObject({ options: this.#options, objects }, object),
+      );
+    } catch (thrown) {
+      log.error('an object cannot be compiled', { object: key, reason: messageOf(thrown) });
+      return this.#units.get(key)?.compiled ?? NOTHING;
+    }
   }
 
   /** A resource may have moved from one object to another: only at the end it is known what is gone. */
