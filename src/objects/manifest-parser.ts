@@ -140,7 +140,7 @@ class Collector {
       });
     } else if (isObjectKind(header.kind) && groupOf(header.apiVersion) === KINDS[header.kind].group) {
       this.#collectObject(header.kind, header.fields, path);
-    } else {
+    } else if (looksLikeOurs(header)) {
       const message = `the mesh does not read ${header.kind} of ${header.apiVersion}`;
       this.#report('AMBIT_OBJECTS_UNKNOWN_KIND', { path: [...path, 'kind'], message, severity: 'warning' });
     }
@@ -205,6 +205,34 @@ function referenceIn(kind: ObjectKind, value: Record<string, unknown>): ObjectRe
   if (!KINDS[kind].namespaced) return { kind, namespace: '', name };
   if (typeof namespace === 'string' && namespace !== '') return { kind, namespace, name };
   return namespace === undefined || namespace === null ? { kind, namespace: 'default', name } : undefined;
+}
+
+/** Groups whose kinds are all about the mesh, apart from those that are read. */
+const OUR_GROUPS: ReadonlySet<string> = new Set(
+  Object.values(KINDS)
+    .map(({ group }) => group)
+    .filter((group) => group !== '' && group !== KINDS.EndpointSlice.group),
+);
+/** Kinds of the core group that somebody else reads. */
+const OTHER_CORE_KINDS: ReadonlySet<string> = new Set([
+  'Binding',
+  'ConfigMap',
+  'Endpoints',
+  'Event',
+  'LimitRange',
+  'PersistentVolume',
+  'PersistentVolumeClaim',
+  'PodTemplate',
+  'ReplicationController',
+  'ResourceQuota',
+  'Secret',
+  'ServiceAccount',
+]);
+
+/** A folder may hold Deployments and the like; one of our kinds in another group, or an unknown kind of ours, is odd. */
+function looksLikeOurs({ kind, apiVersion }: Header): boolean {
+  const group = groupOf(apiVersion);
+  return isObjectKind(kind) || OUR_GROUPS.has(group) || (group === '' && !OTHER_CORE_KINDS.has(kind));
 }
 
 function groupOf(apiVersion: string): string {

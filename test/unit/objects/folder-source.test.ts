@@ -269,18 +269,27 @@ test('an object that is twice in one file is reported, and the first one counts'
   );
 });
 
-test('kinds and fields that the mesh does not know are warnings', async (t) => {
+test('kinds and fields that look like ours and are not read are warnings, other kinds are none of our business', async (t) => {
   const folder = makeFolder(t);
-  put(join(folder, 'a.yaml'), 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n');
-  put(join(folder, 'b.yaml'), 'apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: s\n');
+  put(join(folder, 'a.yaml'), 'apiVersion: v1\nkind: Namspace\nmetadata:\n  name: c\n');
+  put(join(folder, 'b.yaml'), 'apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata:\n  name: s\n');
   put(join(folder, 'c.yaml'), `${policy('DENY')}  rulez: []\n`);
+  put(
+    join(folder, 'd.yaml'),
+    'apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r}\n',
+  );
+  put(
+    join(folder, 'e.yaml'),
+    'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n---\napiVersion: v1\nkind: Secret\n',
+  );
   const { source } = await open(t, folder);
   assert.deepEqual(
     source.problems.map(({ severity, message }) => [severity, message.slice(folder.length + 1)]),
     [
-      ['warning', 'a.yaml:2: the mesh does not read ConfigMap of v1'],
-      ['warning', 'b.yaml:2: the mesh does not read Service of serving.knative.dev/v1'],
+      ['warning', 'a.yaml:2: the mesh does not read Namspace of v1'],
+      ['warning', 'b.yaml:2: the mesh does not read Gateway of networking.istio.io/v1'],
       ['warning', 'c.yaml:8: spec.rulez: is not a field of this kind'],
+      ['warning', 'd.yaml:2: the mesh does not read RequestAuthentication of security.istio.io/v1'],
     ],
   );
   assert.ok(source.get('AuthorizationPolicy', 'shop', 'p'));
