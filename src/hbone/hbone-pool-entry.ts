@@ -61,8 +61,8 @@ export class HbonePoolEntry {
 
   close(error: AmbitError): void {
     this.#closed = true;
-    this.#dialling?.stream.close();
     this.#failAll(error);
+    this.#dialling?.stream.close();
     for (const pooled of [...this.#usable, ...this.#leaving]) pooled.client.close();
   }
 

@@ -10,7 +10,6 @@ import { defaultHttp2Settings } from '../../../src/http/http2-settings.ts';
 import { testReactor, until, within } from '../../support/reactor-harness.ts';
 import { TunnelPair, type TunnelPairOptions } from '../../support/tunnel-pair.ts';
 
-const reactor = testReactor();
 const servers: net.Server[] = [];
 const pairs: TunnelPair[] = [];
 
@@ -18,6 +17,7 @@ after(() => {
   for (const pair of pairs) pair.close();
   for (const server of servers) server.close();
 });
+const reactor = testReactor();
 
 /** An application behind two proxies. */
 async function serve(
