@@ -148,7 +148,7 @@ export class ContainerRunner {
   #onEnd(code: number, signal: NodeJS.Signals | undefined, resolve: () => void): void {
     const number = signal === undefined ? undefined : constants.signals[signal];
     const exitCode = number === undefined ? code : 128 + number;
-    const message = exitCode === 0 ? undefined : lastLine(this.#options.logFile);
+    const message = exitCode === 0 ? undefined : lastWords(this.#options.logFile);
     clearTimeout(this.#killTimer);
     this.#killTimer = undefined;
     this.#stopProbes();
@@ -265,12 +265,13 @@ export class ContainerRunner {
   }
 }
 
-/** The last line of a log that is not empty: most programs say there why they give up. */
-function lastLine(path: string): string | undefined {
+/** Why a program gave up, as far as its log tells: the last line that speaks of an error, else the last one. */
+function lastWords(path: string): string | undefined {
   try {
-    return readEnd(path)
+    const lines = readEnd(path)
       .split('\n')
-      .findLast((line) => line.trim() !== '');
+      .filter((line) => line.trim() !== '');
+    return lines.findLast((line) => /error|fatal|panic/i.test(line)) ?? lines.at(-1);
   } catch {
     return undefined;
   }

@@ -73,11 +73,22 @@ function post(socketPath: string, body: string): Promise<string | undefined> {
         });
         response.on('error', reject);
         response.on('end', () => {
-          resolve(response.statusCode === 200 ? undefined : text.trim() || `status ${response.statusCode}`);
+          resolve(
+            response.statusCode === 200 ? undefined : refusalIn(text) || `status ${response.statusCode}`,
+          );
         });
       },
     );
     call.on('error', reject);
     call.end(body);
   });
+}
+
+/** The agent answers with JSON, another one perhaps with plain text. */
+function refusalIn(text: string): string {
+  try {
+    return (JSON.parse(text) as { readonly error: string }).error;
+  } catch {
+    return text.trim();
+  }
 }

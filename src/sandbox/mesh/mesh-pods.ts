@@ -86,7 +86,7 @@ export function controlPlanePod(node: string, uid: string, paths: StatePaths): O
         ...['--cluster-id', CLUSTER_ID],
         ...['--serving-name', CONTROL_PLANE_HOST],
       ],
-      readinessProbe: { tcpSocket: { port: MESH_PORTS.xds }, periodSeconds: 1 },
+      readinessProbe: { httpGet: { path: '/readyz', port: MESH_PORTS.controlPlaneHttp }, periodSeconds: 1 },
     },
   });
 }

@@ -23,7 +23,7 @@ const SCRIPT = `
 mount --bind "$1/resolv.conf" /etc/resolv.conf && mount --bind "$1/hosts" /etc/hosts || exit 1
 hostname "$2" 2>/dev/null
 echo "$3" | while read -r path value; do
-  [ ! -e "/proc/sys/net/$path" ] || echo "$value" >"/proc/sys/net/$path" || exit 1
+  [ ! -f "/proc/sys/net/$path" ] || echo "$value" >"/proc/sys/net/$path" || exit 1
 done || exit 1
 echo ready
 exec sleep infinity
