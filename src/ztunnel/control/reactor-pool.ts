@@ -115,7 +115,11 @@ export class ReactorPool {
       const thread: Thread = { worker, wakeFd: -1, series: undefined, drained: false };
       this.#threads[boot.index] = thread;
       worker.on('message', (message: FromReactor) => {
-        if (message.kind === 'ready') resolve();
+        if (message.kind === 'ready') {
+          // The process lives by its listeners; a thread that only waits must not keep it from ending.
+          worker.unref();
+          resolve();
+        }
         this.#onMessage(boot.index, thread, message);
       });
       worker.on('error', (thrown) => {
