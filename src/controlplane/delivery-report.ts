@@ -5,7 +5,7 @@ import type { SubscriptionStatus } from '../xds/delta-session.ts';
 import type { DesiredCondition } from './compile/desired-condition.ts';
 
 /** How often a refusal is looked at again: the client may have gone, or have taken a later state. */
-const CHECK_MS = 5000;
+const CHECK_MS = 1000;
 /** Clients named in one message; the rest are counted. */
 const MAX_NAMED_CLIENTS = 3;
 
