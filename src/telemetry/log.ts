@@ -109,6 +109,12 @@ export function logLevels(): string {
   return [defaultLevel, ...[...scopeLevels].map(([scope, level]) => `${scope}=${level}`)].join(',');
 }
 
+/** Text that another thread has collected, to be written in its turn. */
+export function writeLog(text: string): void {
+  flushLog();
+  sink(text);
+}
+
 /** Writes out what is still collected; call before the process or thread ends. */
 export function flushLog(): void {
   if (batchTimer !== undefined) clearTimeout(batchTimer);

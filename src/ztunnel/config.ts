@@ -3,13 +3,8 @@
 import { availableParallelism } from 'node:os';
 import type { AmbitError } from '../base/errors.ts';
 import { type IpAddress, parseIp } from '../base/ip.ts';
+import type { RootSource } from '../xds/root-certificates.ts';
 import { errors } from './errors.ts';
-
-/** Where a trust root comes from: a file that may be replaced while running, the system's store, or the text itself. */
-export type RootSource =
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'system' }
-  | { readonly kind: 'inline'; readonly pem: string };
 
 /** A server given as host and port. */
 export interface ServerAddress {

@@ -52,6 +52,10 @@ export class PodRegistry {
     this.#events = events;
   }
 
+  /** Pods that were begun to be served, and let go, since the start. */
+  startedTotal = 0;
+  stoppedTotal = 0;
+
   get active(): number {
     return this.#count('up');
   }
@@ -74,6 +78,7 @@ export class PodRegistry {
     const pod: Pod = { info, namespace, state: { kind: 'up' }, attempt: 0, waiters: [] };
     this.#pods.set(info.uid, pod);
     log.info('pod added', { pod: info.name, namespace: info.namespace, uid: info.uid });
+    this.startedTotal++;
     this.#events.onStarted(info);
     this.#start(pod);
     return this.#whenSettled(pod);
@@ -90,6 +95,7 @@ export class PodRegistry {
     this.#stopping.set(uid, [...(this.#stopping.get(uid) ?? []), pod]);
     log.info('pod removed', { pod: pod.info.name, namespace: pod.info.namespace, uid });
     this.#threads.broadcast({ kind: 'pod-remove', uid });
+    this.stoppedTotal++;
     this.#events.onStopped(pod.info);
   }
 

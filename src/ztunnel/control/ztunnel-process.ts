@@ -1,0 +1,251 @@
+/** The control side of ztunnel: wires the control plane, certificates, the node agent and the admin pages to the reactors. */
+
+import { readFileSync } from 'node:fs';
+import { AmbitError, messageOf } from '../../base/errors.ts';
+import { CertificateManager } from '../../identity/certificate-manager.ts';
+import { systemClock } from '../../identity/clock.ts';
+import { RevocationFile } from '../../identity/revocation-file.ts';
+import { Reactor } from '../../io/reactor.ts';
+import { exitProcess } from '../../sys/process-exit.ts';
+import { HttpEndpoint } from '../../telemetry/http-endpoint.ts';
+import { logger, resetLogLevels, setLogLevels, writeLog } from '../../telemetry/log.ts';
+import { SeriesRegistry } from '../../telemetry/series-registry.ts';
+import { SeriesStore } from '../../telemetry/series-store.ts';
+import { CallCredentials } from '../../xds/call-credentials.ts';
+import { GrpcCertificateClient } from '../../xds/certificate-client.ts';
+import { DeltaClient, type DeltaUpdate } from '../../xds/delta-client.ts';
+import { MESH_TYPE_URLS, type RejectedResource, validateUpdate } from '../../xds/mesh-resources.ts';
+import { type AdminActions, adminEndpoint } from '../admin/admin-server.ts';
+import { dumpPods } from '../admin/config-dump.ts';
+import type { ServerAddress, ZtunnelConfig } from '../config.ts';
+import { CONTROL_METRICS, ZTUNNEL_METRICS } from '../telemetry/metric-definitions.ts';
+import { ControlMetrics } from './control-metrics.ts';
+import { lookupHostname } from './hostname-lookup.ts';
+import { IdentityFeed } from './identity-feed.ts';
+import { PodRegistry } from './pod-registry.ts';
+import { ReactorPool } from './reactor-pool.ts';
+import { Readiness } from './readiness.ts';
+import { ZdsClient } from './zds-client.ts';
+
+const log = logger('ztunnel');
+const XDS_TASK = 'first state from the control plane';
+const ZDS_TASK = 'pods from the node agent';
+
+export class ZtunnelProcess {
+  readonly #config: ZtunnelConfig;
+  readonly #registry = new SeriesRegistry(ZTUNNEL_METRICS);
+  readonly #readiness = new Readiness([XDS_TASK, ZDS_TASK]);
+  readonly #pool: ReactorPool;
+  readonly #pods: PodRegistry;
+  readonly #manager: CertificateManager;
+  readonly #certificateClient: GrpcCertificateClient;
+  readonly #feed: IdentityFeed;
+  readonly #xds: DeltaClient;
+  readonly #zds: ZdsClient;
+  readonly #endpoints: HttpEndpoint[] = [];
+  #stopping = false;
+
+  constructor(config: ZtunnelConfig) {
+    this.#config = config;
+    this.#pool = this.#makePool();
+    this.#certificateClient = this.#makeCertificateClient();
+    this.#manager = new CertificateManager({
+      client: this.#certificateClient,
+      ttlSeconds: config.secretTtlSeconds,
+    });
+    this.#feed = new IdentityFeed(this.#manager, config.trustDomain, (message) =>
+      this.#pool.broadcast(message),
+    );
+    this.#pods = new PodRegistry(this.#pool, {
+      onStarted: (pod) => this.#feed.podStarted(pod),
+      onStopped: (pod) => this.#feed.podStopped(pod),
+    });
+    this.#xds = this.#makeXdsClient();
+    const reactor = new Reactor();
+    reactor.attachToNode();
+    this.#zds = new ZdsClient(reactor, config.zdsSocket, this.#pods, {
+      onSnapshot: () => this.#readiness.done(ZDS_TASK),
+      onDisconnected: () => this.#readiness.undone(ZDS_TASK),
+    });
+  }
+
+  /** Resolves when everything is under way; the pods follow once the control plane has told of the mesh. */
+  async start(): Promise<void> {
+    await this.#pool.start(this.#config);
+    this.#startMetrics();
+    await this.#listen();
+    this.#watchRevocations();
+    this.#xds.start();
+    log.info('started', {
+      reactors: this.#pool.size,
+      node: this.#config.nodeName,
+      xds: `${this.#config.xdsAddress.host}:${this.#config.xdsAddress.port}`,
+    });
+  }
+
+  /** Stops accepting, lets connections end until the deadline, and ends the process. */
+  async stop(signal: string): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    log.info('draining', { signal, deadline_ms: this.#config.drainDeadlineMs });
+    this.#readiness.undone('draining');
+    this.#zds.stop();
+    await this.#pool.drain(this.#config.drainDeadlineMs);
+    log.info('stopped');
+    exitProcess(0);
+  }
+
+  #makePool(): ReactorPool {
+    return new ReactorPool({
+      onSeries: (memory, entry) => this.#registry.adopt(memory, entry),
+      onLog: writeLog,
+      onIdentityWanted: (identity) => void this.#feed.wanted(identity),
+      onHostnameWanted: (hostname) => void this.#resolve(hostname),
+      onPodStarted: (thread, uid, attempt, error) => this.#pods.onThreadStarted(thread, uid, attempt, error),
+      onPodStopped: (thread, uid) => this.#pods.onThreadStopped(thread, uid),
+      onFailure: (error) => {
+        log.error('a reactor thread failed: the process ends', {
+          error: messageOf(error),
+          stack: error.stack,
+        });
+        exitProcess(1);
+      },
+    });
+  }
+
+  #makeCertificateClient(): GrpcCertificateClient {
+    const { caAddress, caRoot, altCaHostname, clusterId, tokenPath, caHeaders } = this.#config;
+    return new GrpcCertificateClient({
+      target: dialTarget(caAddress, altCaHostname),
+      roots: caRoot,
+      credentials: new CallCredentials({ tokenPath, clusterId, headers: caHeaders }),
+    });
+  }
+
+  #makeXdsClient(): DeltaClient {
+    const { xdsAddress, xdsRoot, altXdsHostname, clusterId, tokenPath, xdsHeaders } = this.#config;
+    const { instanceIp, podName, podNamespace, nodeName, metadata } = this.#config;
+    return new DeltaClient({
+      target: dialTarget(xdsAddress, altXdsHostname),
+      roots: xdsRoot,
+      credentials: new CallCredentials({ tokenPath, clusterId, headers: xdsHeaders }),
+      node: { instanceIp, podName, podNamespace, nodeName, clusterId, metadata },
+      typeUrls: MESH_TYPE_URLS,
+      consume: (update) => this.#consume(update),
+      onReady: () => this.#onMeshKnown(),
+    });
+  }
+
+  /** The reactors get the bytes of what is valid, and decode them for themselves: nothing is shared, nothing locked. */
+  #consume(update: DeltaUpdate): RejectedResource[] {
+    const rejected = validateUpdate(update);
+    const refused = new Set(rejected.map((one) => one.name));
+    const resources = update.resources
+      .filter((resource) => !refused.has(resource.name))
+      .map(({ name, bytes }) => ({ name, bytes: Uint8Array.from(bytes) }));
+    const { typeUrl, removed } = update;
+    this.#pool.broadcast({ kind: 'resources', update: { typeUrl, resources, removed } });
+    return rejected;
+  }
+
+  /** Only now: a pod that is served before the mesh is known would have its calls pass as plain text. */
+  #onMeshKnown(): void {
+    this.#readiness.done(XDS_TASK);
+    this.#zds.start();
+  }
+
+  async #resolve(hostname: string): Promise<void> {
+    this.#pool.broadcast({ kind: 'hostname', hostname, addresses: await lookupHostname(hostname) });
+  }
+
+  #startMetrics(): void {
+    const store: SeriesStore = new SeriesStore(CONTROL_METRICS, (entry) =>
+      this.#registry.adopt(store.memory, entry),
+    );
+    const metrics = new ControlMetrics(store, {
+      pods: this.#pods,
+      xds: this.#xds,
+      certificates: this.#manager,
+      reactors: this.#config.workerThreads,
+    });
+    this.#registry.beforeCollect(() => metrics.update());
+  }
+
+  async #listen(): Promise<void> {
+    const { adminPort, statsPort, readinessPort } = this.#config;
+    const render = async (accept: string | undefined) => this.#registry.render(accept);
+    const stats = new HttpEndpoint({
+      'GET /metrics': ({ accept }) => render(accept),
+      'GET /stats/prometheus': ({ accept }) => render(accept),
+    });
+    const readiness = new HttpEndpoint({ 'GET /healthz/ready': () => this.#readinessPage() });
+    const admin = adminEndpoint(this.#adminActions());
+    this.#endpoints.push(admin, stats, readiness);
+    const anywhere = this.#config.ipv6 ? '::' : '0.0.0.0';
+    await admin.listen('127.0.0.1', adminPort);
+    await stats.listen(anywhere, statsPort);
+    await readiness.listen(anywhere, readinessPort);
+  }
+
+  #readinessPage() {
+    if (this.#readiness.ready) return { body: 'ready\n' };
+    return { status: 500, body: `not ready, waiting for: ${this.#readiness.missing.join(', ')}\n` };
+  }
+
+  #adminActions(): AdminActions {
+    return {
+      configDump: () => this.#configDump(),
+      setLogLevels: (specification) => {
+        const wrong = specification === undefined ? undefined : setLogLevels(specification);
+        if (wrong !== undefined) return wrong;
+        if (specification === undefined) resetLogLevels();
+        this.#pool.broadcast({ kind: 'log-levels', specification });
+        return undefined;
+      },
+      shutdown: () => void this.stop('quitquitquit'),
+    };
+  }
+
+  async #configDump(): Promise<object> {
+    const { connections, mesh } = await this.#pool.dump(true);
+    return {
+      workloads: mesh?.workloads ?? [],
+      services: mesh?.services ?? [],
+      policies: mesh?.policies ?? [],
+      stagedServices: mesh?.stagedServices ?? {},
+      staticConfig: {},
+      version: { version: '0.1.0', name: 'ambit' },
+      config: this.#config,
+      certificates: this.#manager.snapshot(),
+      workloadState: dumpPods(this.#pods.summaries(), connections),
+      xds: { connected: this.#xds.connected, ready: this.#xds.ready, lastError: this.#xds.lastError },
+    };
+  }
+
+  #watchRevocations(): void {
+    const { crlPath } = this.#config;
+    if (crlPath === undefined) return;
+    const file = new RevocationFile(crlPath, systemClock);
+    const send = () => this.#pool.broadcast({ kind: 'revocations', content: readOptional(crlPath) });
+    file.onChange(send);
+    send();
+  }
+}
+
+function dialTarget(address: ServerAddress, serverName: string | undefined) {
+  return { host: address.host, port: address.port, ...(serverName !== undefined && { serverName }) };
+}
+
+function readOptional(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** For the first error of a start: an operator wants the message, not a stack. */
+export function explainStart(thrown: unknown): string {
+  if (!(thrown instanceof AmbitError)) return String(thrown instanceof Error ? thrown.stack : thrown);
+  return `${thrown.message}\n  ${thrown.code}: ${thrown.hint}`;
+}
