@@ -32,8 +32,23 @@ const log = logger('cni');
 
 /** Runs until SIGTERM or SIGINT, then ends the process; what is in force in pods and on the node stays. */
 export async function runCni(argv: readonly string[]): Promise<void> {
-  const program = new Command('ambit cni').description('the node agent of the mesh');
-  withCommonOptions(program)
+  const program = new Command('ambit cni')
+    .description('the node agent of the mesh')
+    .option('--objects <dir>', 'folder of Kubernetes objects in YAML')
+    .addOption(new Option('--node <name>', 'name of this node').env('NODE_NAME').default(hostname()))
+    .addOption(
+      new Option('--netns-dir <dir>', 'where container runtimes mount network namespaces')
+        .env('NETNS_DIR')
+        .default('/var/run/netns'),
+    )
+    .addOption(
+      new Option('--host-netns <path>', 'the node’s network namespace, if not our own').env('HOST_NETNS'),
+    )
+    .addOption(
+      new Option('--iptables <flavour>', 'instead of what the node uses')
+        .env('AMBIT_IPTABLES')
+        .choices(['nft', 'legacy']),
+    )
     .addOption(
       new Option('--zds <path>', 'socket that ztunnels connect to')
         .env('ZTUNNEL_UDS_ADDRESS')
@@ -71,29 +86,11 @@ export async function runCni(argv: readonly string[]): Promise<void> {
         .default('cluster.local'),
     )
     .action((flags: Flags) => runAgent(flags));
-  withCommonOptions(program.command('cleanup'))
-    .description('remove all redirection from the pods and the node')
+  program
+    .command('cleanup')
+    .description('remove all redirection from the pods and the node; takes the same options')
     .action((_flags: Flags, command: Command) => runCleanup(command.optsWithGlobals()));
   await endOnError(() => program.parseAsync(argv, { from: 'user' }));
-}
-
-function withCommonOptions(command: Command): Command {
-  return command
-    .option('--objects <dir>', 'folder of Kubernetes objects in YAML')
-    .addOption(new Option('--node <name>', 'name of this node').env('NODE_NAME').default(hostname()))
-    .addOption(
-      new Option('--netns-dir <dir>', 'where container runtimes mount network namespaces')
-        .env('NETNS_DIR')
-        .default('/var/run/netns'),
-    )
-    .addOption(
-      new Option('--host-netns <path>', 'the node’s network namespace, if not our own').env('HOST_NETNS'),
-    )
-    .addOption(
-      new Option('--iptables <flavour>', 'instead of what the node uses')
-        .env('AMBIT_IPTABLES')
-        .choices(['nft', 'legacy']),
-    );
 }
 
 function portOption(flag: string, description: string, env: string, fallback: number): Option {

@@ -41,6 +41,13 @@ export interface EnrolmentFinding {
   readonly detail: string;
 }
 
+export interface RedirectionHow {
+  /** Nobody can have put rules into the namespace yet. */
+  readonly isFresh: boolean;
+  /** The pod is not started before. */
+  readonly isUrgent: boolean;
+}
+
 /** The outside world as enrolment sees it. Every step may be repeated without harm. */
 export interface EnrolmentSteps {
   /** @throws AMBIT_CNI_NETNS_NOT_FOUND, AMBIT_CNI_NETNS_AMBIGUOUS */
@@ -51,7 +58,7 @@ export interface EnrolmentSteps {
   ensureRules(
     netns: PodNetns,
     options: RedirectionOptions,
-    isFresh: boolean,
+    how: RedirectionHow,
   ): Promise<readonly RuleFinding[]>;
   removeRules(netns: PodNetns): Promise<void>;
   /** Whether somebody listens on ztunnel's ports in the pod. */

@@ -77,6 +77,7 @@ export async function reachGoals(
   namespace: NetworkNamespace,
   start: readonly RuleObservation[],
 ): Promise<void> {
+  if (start.length === 0) return;
   const goals = start.map((one) => one.goal);
   let pass: Pass = { observations: start, complaints: [] };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -110,21 +111,29 @@ async function makePass(
   goals: readonly RuleGoal[],
   changes: readonly Program[],
 ): Promise<Pass> {
-  const looks = goals.flatMap((goal) => [{ argv: [goal.pair.save] }, listReturnRouting(goal.family)]);
-  const results = await runPrograms([...changes, ...looks], namespace);
-  const complaints = results
-    .slice(0, changes.length)
-    .flatMap((result, i) => complaintOf(changes[i]!, result));
-  const seen = results.slice(changes.length);
-  const observations = goals.map((goal, i) => observationOf(goal, seen[i * 2]!, seen[i * 2 + 1]!));
+  const saves = goals.map((goal) => ({ argv: [goal.pair.save] }));
+  const routed = goals.filter((goal) => goal.routing !== undefined);
+  const lists = routed.map((goal) => listReturnRouting(goal.family));
+  const results = await runPrograms([...changes, ...saves, ...lists], namespace);
+  const complaints = changes.flatMap((program, i) => complaintOf(program, results[i]!));
+  const observations = goals.map((goal, i) => {
+    const listed = results[changes.length + goals.length + routed.indexOf(goal)];
+    return observationOf(goal, results[changes.length + i]!, goal.routing === undefined ? undefined : listed);
+  });
   return { complaints, observations };
 }
 
-function observationOf(goal: RuleGoal, saved: ProgramResult, routing: ProgramResult): RuleObservation {
+function observationOf(
+  goal: RuleGoal,
+  saved: ProgramResult,
+  listed: ProgramResult | undefined,
+): RuleObservation {
   if (saved.status !== 0) throw programFailed([goal.pair.save], saved);
   // ip reports a table that does not exist yet as a failure, after the answer that matters.
-  if (routing.status !== 0 && !routing.stdout.includes('[')) throw programFailed(['ip'], routing);
-  return { goal, tables: parseIptablesSave(saved.stdout), routing: parseReturnRouting(routing.stdout) };
+  const isFailed = listed !== undefined && listed.status !== 0 && !listed.stdout.includes('[');
+  if (isFailed) throw programFailed(['ip'], listed);
+  const routing = listed === undefined ? NO_RETURN_ROUTING : parseReturnRouting(listed.stdout);
+  return { goal, tables: parseIptablesSave(saved.stdout), routing };
 }
 
 function programFailed(argv: readonly string[], result: ProgramResult): Error {

@@ -7,6 +7,7 @@ import {
   type EnrolmentSteps,
   REDIRECTION_ANNOTATION,
   type RedirectionAnnotation,
+  type RedirectionHow,
 } from './enrolment-state.ts';
 import { listeningPorts } from './namespace-facts.ts';
 import type { RuleFinding } from './namespace-rules.ts';
@@ -55,14 +56,13 @@ export class NodeSteps implements EnrolmentSteps {
     netns.namespace.close();
   }
 
-  /** A new sandbox holds up the start of its pod, so it goes before the pods that run already. */
   ensureRules(
     netns: PodNetns,
     options: RedirectionOptions,
-    isFresh: boolean,
+    how: RedirectionHow,
   ): Promise<readonly RuleFinding[]> {
     const { limit, redirection } = this.#options;
-    return limit.run(() => redirection.ensure(netns.namespace, options, isFresh), isFresh);
+    return limit.run(() => redirection.ensure(netns.namespace, options, how.isFresh), how.isUrgent);
   }
 
   async removeRules(netns: PodNetns): Promise<void> {

@@ -239,7 +239,7 @@ export class PodEnrolment {
     this.#isVerifyDue = false;
     this.#progress();
     // A pod without a sandbox is enrolled when it gets one.
-    if (this.ips.length === 0 && this.#sandbox === undefined) return;
+    if (this.ips.length === 0 && this.#sandbox === undefined && this.netns === undefined) return;
     await this.#locate();
     this.#check(version);
     this.#progress();

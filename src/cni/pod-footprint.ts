@@ -38,6 +38,8 @@ export class PodFootprint {
   #isTouched: boolean;
   /** Nobody can have put rules into the namespace yet. */
   #isFresh: boolean;
+  /** The plugin waits for the namespace. */
+  #isAwaited = false;
   /** ztunnel may have been told of the pod. */
   #isOffered: boolean;
   #isCarried: boolean;
@@ -116,6 +118,7 @@ export class PodFootprint {
     }
     // The plugin speaks of new namespaces; one found by its address may be one that was thought to be lost.
     if (query.path !== undefined && old?.namespace.inode !== found.namespace.inode) this.#isFresh = true;
+    this.#isAwaited = query.path !== undefined;
     this.#netns = found;
     this.#isLost = false;
     this.#netnsIps = query.ips.join();
@@ -128,13 +131,13 @@ export class PodFootprint {
     const wereInForce = this.#mayHaveRules;
     // Other options lead to other rules: then a difference is no surprise.
     const isSurprise = this.#rulesKey === key || (this.#rulesKey === undefined && this.#isCarried);
-    const isFresh = this.#isFresh;
+    const how = { isFresh: this.#isFresh, isUrgent: this.#isAwaited };
     this.#mayHaveRules = true;
     this.#isTouched = true;
     this.#rulesKey = undefined;
     this.#isFresh = false;
     try {
-      const findings = await this.#steps.ensureRules(this.#netns!, options, isFresh);
+      const findings = await this.#steps.ensureRules(this.#netns!, options, how);
       this.#rulesKey = key;
       this.rulesVerifiedAt = Date.now();
       if (findings.length > 0 && isSurprise) this.#note('rules-missing', listed(findings));

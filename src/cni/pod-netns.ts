@@ -58,11 +58,10 @@ export class NetnsFolder implements NetnsFinder {
 
   find(query: NetnsQuery): PodNetns {
     if (query.path !== undefined) return this.#openGiven(query, query.path);
-    const found = this.#search(query) ?? (this.#rescan() ? this.#search(query) : undefined);
-    if (found !== undefined) return found;
-    throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(
-      `no network namespace in ${this.#folder} holds ${query.ips.join(' or ')} of pod ${query.pod}`,
-    );
+    const first = this.#search(query);
+    const found = first instanceof AmbitError && this.#rescan() ? this.#search(query) : first;
+    if (found instanceof AmbitError) throw found;
+    return found;
   }
 
   /** The plugin's word is better than any search, as the addresses may not be there yet. */
@@ -75,20 +74,23 @@ export class NetnsFolder implements NetnsFinder {
     return { namespace, path };
   }
 
-  #search(query: NetnsQuery): PodNetns | undefined {
+  /** Looks through what the last scan saw. */
+  #search(query: NetnsQuery): PodNetns | AmbitError {
     const held = (entry: FolderEntry) => query.ips.filter((ip) => entry.addresses.includes(ip)).length;
-    const candidates = [...this.#entries]
+    const [best, second] = [...this.#entries]
       .filter(([, entry]) => entry.inode !== query.notInode && held(entry) > 0)
       .sort(([, one], [, other]) => held(other) - held(one));
-    const [best, second] = candidates;
-    if (best === undefined) return undefined;
-    if (second !== undefined && held(second[1]) === held(best[1]) && second[1].inode !== best[1].inode) {
-      const paths = `${best[0]} and ${second[0]}`;
-      throw cniErrors.AMBIT_CNI_NETNS_AMBIGUOUS(
-        `both ${paths} hold ${query.ips.join(', ')} of pod ${query.pod}`,
-      );
+    const addresses = query.ips.join(' or ');
+    const isUnclear =
+      second !== undefined && held(second[1]) === held(best![1]) && second[1].inode !== best![1].inode;
+    if (isUnclear) {
+      const message = `both ${best![0]} and ${second[0]} hold ${addresses} of pod ${query.pod}`;
+      return cniErrors.AMBIT_CNI_NETNS_AMBIGUOUS(message);
     }
-    return this.#openVerified(query, best[0]);
+    const found = best === undefined ? undefined : this.#openVerified(query, best[0]);
+    if (found !== undefined) return found;
+    const message = `no network namespace in ${this.#folder} holds ${addresses || 'an address'} of pod ${query.pod}`;
+    return cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(message);
   }
 
   /** What was seen a moment ago may have changed: the address must be there in what was opened. */

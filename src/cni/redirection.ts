@@ -9,6 +9,7 @@ import {
   observeRules,
   type RuleFinding,
   type RuleGoal,
+  type RuleObservation,
   reachGoals,
   ruleFindings,
 } from './namespace-rules.ts';
@@ -22,6 +23,8 @@ const OWNED_CHAINS = [PREROUTING_CHAIN, OUTPUT_CHAIN];
 /** Redirection by the node's flavour of iptables. Every method may be repeated without harm. */
 export class Redirection {
   readonly #choice: IptablesChoice;
+  /** Namespaces that are known to hold nothing of the other flavour. */
+  readonly #known = new WeakSet<NetworkNamespace>();
 
   constructor(choice: IptablesChoice) {
     this.#choice = choice;
@@ -43,12 +46,14 @@ export class Redirection {
       await reachGoals(namespace, goals.map(assumeUntouched));
       return [];
     }
-    const observations = await observeRules(namespace, goals);
-    const findings = observations.flatMap(ruleFindings);
-    if (findings.length > 0) await reachGoals(namespace, observations);
     // A node that changed its flavour would otherwise have every rule twice.
-    if (this.#choice.other !== undefined) await this.#removeFlavour(namespace, this.#choice.other, undefined);
-    return findings;
+    const { other } = this.#choice;
+    const leftovers =
+      other === undefined || this.#known.has(namespace) ? [] : emptyGoals(namespace, other, undefined);
+    const observations = await observeRules(namespace, [...goals, ...leftovers]);
+    await reachGoals(namespace, observations.filter(isWrong));
+    this.#known.add(namespace);
+    return observations.slice(0, goals.length).flatMap(ruleFindings);
   }
 
   /** What is not as it should be now, in the chosen flavour. @throws AMBIT_CNI_PROGRAM_FAILED */
@@ -63,9 +68,13 @@ export class Redirection {
    */
   async remove(namespace: NetworkNamespace): Promise<boolean> {
     const { preferred, other } = this.#choice;
-    const removed = await this.#removeFlavour(namespace, preferred, NO_RETURN_ROUTING);
-    if (other === undefined) return removed;
-    return (await this.#removeFlavour(namespace, other, undefined)) || removed;
+    const goals = [
+      ...emptyGoals(namespace, preferred, NO_RETURN_ROUTING),
+      ...(other === undefined ? [] : emptyGoals(namespace, other, undefined)),
+    ];
+    const wrong = (await observeRules(namespace, goals)).filter(isWrong);
+    await reachGoals(namespace, wrong);
+    return wrong.length > 0;
   }
 
   #goals(namespace: NetworkNamespace, options: RedirectionOptions): RuleGoal[] {
@@ -87,20 +96,22 @@ export class Redirection {
     const routing = { rule: true, route: ipv6.onLoopback };
     return [...goals, { family: 6, pair: v6, rules: redirectionRules(options, 6), owned, routing }];
   }
+}
 
-  async #removeFlavour(
-    namespace: NetworkNamespace,
-    tools: IptablesTools,
-    routing: ReturnRouting | undefined,
-  ): Promise<boolean> {
-    const goals: RuleGoal[] = [
-      { family: 4, pair: tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
-      { family: 6, pair: tools.v6 ?? tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
-    ];
-    const isV6Known = tools.v6 !== undefined && ipv6Facts(namespace).isKnown;
-    const observations = await observeRules(namespace, isV6Known ? goals : goals.slice(0, 1));
-    const present = observations.filter((one) => ruleFindings(one).length > 0);
-    if (present.length > 0) await reachGoals(namespace, present);
-    return present.length > 0;
-  }
+/** @param routing what should remain of policy routing; undefined leaves it as it is */
+function emptyGoals(
+  namespace: NetworkNamespace,
+  tools: IptablesTools,
+  routing: ReturnRouting | undefined,
+): RuleGoal[] {
+  const goals: RuleGoal[] = [
+    { family: 4, pair: tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
+    { family: 6, pair: tools.v6 ?? tools.v4, rules: EMPTY_RULE_SET, owned: OWNED_CHAINS, routing },
+  ];
+  const isV6Known = tools.v6 !== undefined && ipv6Facts(namespace).isKnown;
+  return isV6Known ? goals : goals.slice(0, 1);
+}
+
+function isWrong(observation: RuleObservation): boolean {
+  return ruleFindings(observation).length > 0;
 }

@@ -29,15 +29,23 @@ export class PodNamespace {
 
   /** A veth pair between the pod and its node; the pod has `ip`, and a default route by `gateway` on the node. */
   connect(node: PodNamespace, ip: string, gateway: string): void {
-    const [host, family, bits] = [`v${this.name}`, ip.includes(':') ? '-6' : '-4', ip.includes(':') ? '128 nodad' : '32'];
-    const address = (of: string) => `${of}/${bits}`;
-    const inPod = `ip -n ${this.name}`;
-    const onNode = `ip -n ${node.name}`;
-    sh(`${inPod} link show eth0 >/dev/null 2>&1 || ip link add ${host} netns ${node.name} type veth peer name eth0 netns ${this.name}`);
-    sh(`${onNode} link set ${host} up; ${inPod} link set eth0 up`);
-    sh(`${onNode} addr add ${address(gateway)} dev ${host}; ${onNode} ${family} route add ${ip} dev ${host}`);
-    sh(`${inPod} addr add ${address(ip)} dev eth0; ${inPod} ${family} route add ${gateway} dev eth0`);
-    sh(`${inPod} ${family} route add default via ${gateway} dev eth0`);
+    const [host, family, bits] = [
+      `v${this.name}`,
+      ip.includes(':') ? '-6' : '-4',
+      ip.includes(':') ? '128 nodad' : '32',
+    ];
+    const [inPod, onNode] = [`ip -n ${this.name}`, `ip -n ${node.name}`];
+    const steps = [
+      `{ ${inPod} link show eth0 || ip link add ${host} netns ${node.name} type veth peer name eth0 netns ${this.name}; }`,
+      `${onNode} link set ${host} up`,
+      `${inPod} link set eth0 up`,
+      `${onNode} addr add ${gateway}/${bits} dev ${host}`,
+      `${onNode} ${family} route add ${ip} dev ${host}`,
+      `${inPod} addr add ${ip}/${bits} dev eth0`,
+      `${inPod} ${family} route add ${gateway} dev eth0`,
+      `${inPod} ${family} route add default via ${gateway} dev eth0`,
+    ];
+    sh(steps.join(' && '));
   }
 
   run(command: string): string {
@@ -67,9 +75,10 @@ const SAVES = ['iptables-nft-save', 'iptables-legacy-save', 'ip6tables-nft-save'
 export function fingerprintOf(prefix: string): string {
   const saved = SAVES.map((save) => `${save}\n${withoutNoise(sh(`${prefix} ${save} 2>/dev/null`))}`);
   const routing = ['ip rule', 'ip -6 rule', 'ip route show table 100', 'ip -6 route show table 100'];
-  return [...saved, ...routing.map((command) => `${command}\n${sh(`${prefix} ${command} 2>/dev/null || true`)}`)].join(
-    '\n',
-  );
+  return [
+    ...saved,
+    ...routing.map((command) => `${command}\n${sh(`${prefix} ${command} 2>/dev/null || true`)}`),
+  ].join('\n');
 }
 
 /** A table that nobody uses any more cannot be unloaded; it shows as built-in chains without a rule. */

@@ -11,6 +11,7 @@ import type {
   EnrolmentSteps,
   EnrolmentWish,
   RedirectionAnnotation,
+  RedirectionHow,
 } from '../../../src/cni/enrolment-state.ts';
 import { cniErrors } from '../../../src/cni/errors.ts';
 import type { RuleFinding } from '../../../src/cni/namespace-rules.ts';
@@ -105,7 +106,7 @@ class World implements EnrolmentSteps {
   async ensureRules(
     netns: PodNetns,
     options: RedirectionOptions,
-    isFresh: boolean,
+    { isFresh }: RedirectionHow,
   ): Promise<readonly RuleFinding[]> {
     await this.#step('rules');
     const sandbox = this.#sandboxOf(netns);
