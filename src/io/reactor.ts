@@ -1,7 +1,7 @@
 /** The event loop of the data plane: one epoll per thread. */
 
 import { messageOf } from '../base/errors.ts';
-import { Epoll } from '../sys/epoll.ts';
+import { Epoll, EVERYTHING, READABILITY } from '../sys/epoll.ts';
 import { systemError } from '../sys/errno.ts';
 import { drainEventFd, openEventFd, ringEventFd } from '../sys/event-fd.ts';
 import { watchReadable } from '../sys/node-loop.ts';
@@ -71,23 +71,17 @@ export class Reactor {
   readonly #wakeCallbacks: (() => void)[] = [];
   #inTurn = false;
   #stopped = false;
+  #closed = false;
   #node: NodeAttachment | undefined;
 
   constructor() {
-    this.register(this.wakeFd, { onEvents: () => this.#woken() });
+    // An eventfd that is emptied becomes writable: not worth a second wake-up.
+    this.#watch(this.wakeFd, { onEvents: () => this.#woken() }, READABILITY);
   }
 
   /** Watches a descriptor, edge-triggered, for all events. @throws AMBIT_SYSTEM_CALL_FAILED */
   register(fd: number, handler: EventHandler): void {
-    while (this.#handlers.length <= fd) {
-      this.#handlers.push(undefined);
-      this.#generations.push(0);
-    }
-    const generation = (this.#generations[fd]! + 1) | 0;
-    const result = this.#epoll.add(fd, generation);
-    if (result < 0) throw systemError(`watch descriptor ${fd}`, result);
-    this.#generations[fd] = generation;
-    this.#handlers[fd] = handler;
+    this.#watch(fd, handler, EVERYTHING);
   }
 
   /** Stops watching; no event of this turn that is still to be told reaches the handler. */
@@ -165,6 +159,8 @@ export class Reactor {
 
   /** Frees the loop's own descriptors; those registered are their owners' to close, before this. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.stop();
     this.#node?.detach();
     this.#node = undefined;
@@ -177,6 +173,18 @@ export class Reactor {
     this.handlerFailures++;
     const stack = thrown instanceof Error ? thrown.stack : undefined;
     log.error('an event handler failed', { error: messageOf(thrown), stack });
+  }
+
+  #watch(fd: number, handler: EventHandler, interest: number): void {
+    while (this.#handlers.length <= fd) {
+      this.#handlers.push(undefined);
+      this.#generations.push(0);
+    }
+    const generation = (this.#generations[fd]! + 1) | 0;
+    const result = this.#epoll.add(fd, generation, interest);
+    if (result < 0) throw systemError(`watch descriptor ${fd}`, result);
+    this.#generations[fd] = generation;
+    this.#handlers[fd] = handler;
   }
 
   #pollTimeout(wantedMs: number): number {

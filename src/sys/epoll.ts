@@ -8,7 +8,8 @@ import { addressOf, NativeBuffer } from './native-buffer.ts';
 /** Events taken per call; what is ready beyond that comes with the next one. */
 const MAX_EVENTS = 512;
 /** Everything that is ever of interest, told once per change. */
-const INTEREST = k.EPOLLIN | k.EPOLLOUT | k.EPOLLRDHUP | k.EPOLLET | 0;
+export const EVERYTHING = k.EPOLLIN | k.EPOLLOUT | k.EPOLLRDHUP | k.EPOLLET | 0;
+export const READABILITY = k.EPOLLIN | k.EPOLLET | 0;
 
 /** Each descriptor is registered with a generation that comes back with its events. */
 export class Epoll {
@@ -25,9 +26,9 @@ export class Epoll {
     this.fd = succeeded(kernelResult(libc.epoll_create1(k.NONBLOCK_CLOEXEC & 0x80000)), 'epoll_create1');
   }
 
-  /** Watches a descriptor for everything, edge-triggered; 0 or a negated errno. */
-  add(fd: number, generation: number): number {
-    this.#changeWords[0] = INTEREST;
+  /** Watches a descriptor, edge-triggered; 0 or a negated errno. */
+  add(fd: number, generation: number, interest: number): number {
+    this.#changeWords[0] = interest;
     this.#changeWords[k.EPOLL_EVENT.dataWord] = fd;
     this.#changeWords[k.EPOLL_EVENT.dataWord + 1] = generation;
     return kernelResult(libc.epoll_ctl(this.fd, k.EPOLL_CTL_ADD, fd, this.#changePointer));

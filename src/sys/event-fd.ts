@@ -3,13 +3,13 @@
 import { succeeded } from './errno.ts';
 import { NONBLOCK_CLOEXEC } from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressOf, NativeBuffer } from './native-buffer.ts';
+import { lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 
 const one = new NativeBuffer(8);
 one.view.setBigUint64(0, 1n, true);
-const onePointer = addressOf(one);
+const onePointer = lastingAddressOf(one);
 const counter = new NativeBuffer(8);
-const counterPointer = addressOf(counter);
+const counterPointer = lastingAddressOf(counter);
 
 export function openEventFd(): number {
   return succeeded(kernelResult(libc.eventfd(0, NONBLOCK_CLOEXEC)), 'eventfd');

@@ -2,7 +2,7 @@
 
 import * as k from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressAt, addressOf, NativeBuffer } from './native-buffer.ts';
+import { addressAt, addressOf, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 
 /** Descriptors per message; the kernel would allow 253. */
 export const MAX_FDS = 16;
@@ -10,8 +10,8 @@ export const MAX_FDS = 16;
 const control = new NativeBuffer(k.CMSGHDR.data + MAX_FDS * 4);
 const iov = new NativeBuffer(k.IOVEC.size);
 const header = new NativeBuffer(k.MSGHDR.size);
-const headerPointer = addressOf(header);
-header.view.setBigUint64(k.MSGHDR.iov, addressOf(iov), true);
+const headerPointer = lastingAddressOf(header);
+header.view.setBigUint64(k.MSGHDR.iov, lastingAddressOf(iov), true);
 header.view.setBigUint64(k.MSGHDR.iovCount, 1n, true);
 
 export interface ReceivedMessage {

@@ -28,8 +28,17 @@ export class NativeBuffer {
   }
 }
 
-/** For src/sys only: where the buffer begins. */
+/** For src/sys only: where the buffer begins. The caller keeps the buffer for as long as it uses the address. */
 export function addressOf(buffer: NativeBuffer): bigint {
+  return baseOf(buffer);
+}
+
+/** A module variable that no function mentions is not kept alive by the module. */
+const lasting: NativeBuffer[] = [];
+
+/** For src/sys only: the address of a buffer that is never freed, so that a module may keep the address alone. */
+export function lastingAddressOf(buffer: NativeBuffer): bigint {
+  lasting.push(buffer);
   return baseOf(buffer);
 }
 

@@ -3,7 +3,7 @@
 import { succeeded } from './errno.ts';
 import * as k from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressOf, NativeBuffer } from './native-buffer.ts';
+import { lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 
 /** What one pipe holds, in bytes. An unprivileged user may have 64 MiB of such pipes (pipe-user-pages-soft). */
 const PIPE_SIZE = 256 * 1024;
@@ -11,6 +11,7 @@ const PIPE_SIZE = 256 * 1024;
 const MAX_FREE = 8;
 
 const ends = new NativeBuffer(8);
+const endsPointer = lastingAddressOf(ends);
 const free: Pipe[] = [];
 
 export class Pipe {
@@ -21,7 +22,7 @@ export class Pipe {
 
   /** @throws AMBIT_SYSTEM_CALL_FAILED */
   constructor() {
-    succeeded(kernelResult(libc.pipe2(addressOf(ends), k.NONBLOCK_CLOEXEC)), 'pipe2');
+    succeeded(kernelResult(libc.pipe2(endsPointer, k.NONBLOCK_CLOEXEC)), 'pipe2');
     this.#readEnd = ends.view.getInt32(0, true);
     this.#writeEnd = ends.view.getInt32(4, true);
     // Where the limit is reached the pipe stays at 64 KiB, which works as well.

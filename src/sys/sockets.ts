@@ -4,15 +4,15 @@ import type { IpFamily, SocketAddress } from '../base/ip.ts';
 import { ERRNO } from './errno.ts';
 import * as k from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressAt, addressOf, NativeBuffer } from './native-buffer.ts';
+import { addressAt, addressOf, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 import { AddressCell } from './socket-address.ts';
 
 /** Shared by all calls of this thread: none of them keeps it beyond its own run. */
 const cell = new AddressCell();
 const option = new NativeBuffer(k.LINGER.size);
 const optionLength = new NativeBuffer(4);
-const optionPointer = addressOf(option);
-const optionLengthPointer = addressOf(optionLength);
+const optionPointer = lastingAddressOf(option);
+const optionLengthPointer = lastingAddressOf(optionLength);
 
 export type SocketKind = 'stream' | 'datagram' | 'seqpacket';
 

@@ -19,7 +19,10 @@ export function alpnWireFormat(protocols: readonly string[]): Uint8Array {
 }
 
 export function offerAlpn(context: bigint, protocols: Uint8Array): void {
-  openssl.SSL_CTX_set_alpn_protos(context, addressOf(native(protocols)), protocols.length);
+  const buffer = native(protocols);
+  openssl.SSL_CTX_set_alpn_protos(context, addressOf(buffer), protocols.length);
+  // Mentioned once more, so that it is not collected before it was copied.
+  buffer.bytes.fill(0);
 }
 
 /** Makes a server context pick the first of `protocols` that the client offers. */

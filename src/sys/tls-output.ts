@@ -2,7 +2,7 @@
 
 import { ERRNO } from './errno.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressOf, NativeBuffer } from './native-buffer.ts';
+import { lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 import { openssl } from './openssl.ts';
 
 /** Plaintext that one seal may hand over, in bytes: the capacity of a stream's output queue. */
@@ -18,7 +18,7 @@ const CTRL_SET_WRITE_BUFFER_SIZE = 136;
 const CTRL_DESTROY_PAIR = 139;
 
 const cells = new NativeBuffer(16);
-const firstCell = addressOf(cells);
+const firstCell = lastingAddressOf(cells);
 const secondCell = firstCell + 8n;
 
 /**

@@ -3,7 +3,7 @@
 import { ERRNO } from './errno.ts';
 import { sysErrors } from './errors.ts';
 import { lastErrno } from './libc.ts';
-import { addressAt, addressOf, NativeBuffer } from './native-buffer.ts';
+import { addressAt, addressOf, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 import * as o from './openssl.ts';
 import { openssl } from './openssl.ts';
 import { contextHandle, TLS_READ_SIZE, type TlsContext } from './tls-context.ts';
@@ -34,7 +34,7 @@ export type TlsFailure =
   | { readonly kind: 'protocol'; readonly text: string };
 
 const cells = new NativeBuffer(16);
-const pointerCell = addressOf(cells);
+const pointerCell = lastingAddressOf(cells);
 const lengthCell = pointerCell + 8n;
 
 /** Reads from the descriptor itself; output is collected and sent by {@link send}. Every method is safe after free(). */

@@ -1,0 +1,75 @@
+/** Byte queues against plain arrays, and the pool they borrow from. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { acquireBuffer, releaseBuffer } from '../../../src/io/buffer-pool.ts';
+import { ByteQueue } from '../../../src/io/byte-queue.ts';
+
+const CAPACITY = 16 * 1024;
+
+function contentOf(queue: ByteQueue): number[] {
+  return [...queue.buffer.bytes.subarray(queue.start, queue.end)];
+}
+
+test('whatever is appended, consumed, compacted, settled and expanded, the waiting bytes stay the same', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('append' as const), bytes: fc.uint8Array({ maxLength: 6000 }) }),
+    fc.record({ kind: fc.constant('consume' as const), count: fc.nat(8000) }),
+    fc.record({ kind: fc.constantFrom('compact', 'settle', 'expand', 'clear') }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const queue = new ByteQueue(CAPACITY);
+      let expected: number[] = [];
+      for (const one of steps) {
+        if (one.kind === 'append' && 'bytes' in one) {
+          queue.expand();
+          if (queue.space() < one.bytes.length) queue.compact();
+          if (queue.space() < one.bytes.length) continue;
+          queue.append(one.bytes);
+          expected = [...expected, ...one.bytes];
+        } else if (one.kind === 'consume' && 'count' in one) {
+          const count = Math.min(one.count, queue.length);
+          queue.consume(count);
+          expected = expected.slice(count);
+        } else if (one.kind === 'compact') queue.compact();
+        else if (one.kind === 'settle') queue.settle();
+        else if (one.kind === 'expand') queue.expand();
+        else if (one.kind === 'clear') {
+          queue.clear();
+          expected = [];
+        }
+        assert.equal(queue.length, expected.length);
+        assert.deepEqual(contentOf(queue), expected);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('an empty queue holds no buffer, one with little left a small one', () => {
+  const queue = new ByteQueue(CAPACITY);
+  queue.append(Uint8Array.of(1, 2, 3));
+  assert.equal(queue.buffer.size, CAPACITY);
+  queue.consume(1);
+  queue.settle();
+  assert.ok(queue.buffer.size < CAPACITY);
+  assert.deepEqual(contentOf(queue), [2, 3]);
+  queue.expand();
+  assert.equal(queue.buffer.size, CAPACITY);
+  const lent = queue.buffer;
+  queue.consume(2);
+  queue.settle();
+  assert.equal(acquireBuffer(CAPACITY), lent);
+});
+
+test('the pool gives back what it was given, by size', () => {
+  const small = acquireBuffer(100);
+  const large = acquireBuffer(200);
+  releaseBuffer(small);
+  releaseBuffer(large);
+  assert.equal(acquireBuffer(200), large);
+  assert.equal(acquireBuffer(100), small);
+  assert.notEqual(acquireBuffer(100), small);
+});
