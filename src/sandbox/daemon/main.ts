@@ -1,6 +1,7 @@
 /** The daemon of a sandbox: runs alone in namespaces of its own, and takes everything along when it ends. */
 
 import { mkdirSync, readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { messageOf } from '../../base/errors.ts';
 import { flushLog, logger } from '../../telemetry/log.ts';
 import { pidsInNamespaceOf } from '../host/process-table.ts';
@@ -28,6 +29,8 @@ async function main(state: string): Promise<void> {
   mesh?.start();
   await serveCalls(paths.socket, callHandlers({ config, cluster, mesh, end }));
   limitLogs(paths.logs);
+  // For those that start the same way after it, where NODE_COMPILE_CACHE asks for it; it never ends in good order.
+  flushCompileCache();
   log.info('the sandbox is up', { name: config.name, nodes: config.nodes, families: config.ipFamilies });
 }
 

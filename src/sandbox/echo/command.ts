@@ -1,5 +1,6 @@
 /** `ambit echo`: the built-in server and client that stand for applications in a sandbox. */
 
+import { flushCompileCache } from 'node:module';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { AmbitError, messageOf } from '../../base/errors.ts';
@@ -61,6 +62,7 @@ async function runServer(argv: readonly string[]): Promise<void> {
     calls: (values.call ?? []).map(targetOf),
   });
   await server.start();
+  flushCompileCache();
   await untilSignal();
   server.stop();
 }

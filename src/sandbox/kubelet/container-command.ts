@@ -70,7 +70,10 @@ interface Environment {
 
 function containerEnvironment(pod: StoredPod, container: Container): Environment | ContainerFault {
   const { name, namespace } = pod.metadata;
+  const cache = process.env.NODE_COMPILE_CACHE;
   const env: Record<string, string> = {
+    // Half of what a small Node program costs at its start is reading its source.
+    ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }),
     PATH: CONTAINER_PATH,
     HOME: '/root',
     HOSTNAME: pod.spec?.hostname ?? name,

@@ -1,6 +1,7 @@
 /** Runs inside the network of a node: makes the kubelet's probes from there, and serves cluster DNS. */
 
 import { rmSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { connect, createServer } from 'node:net';
 import { pipeline } from 'node:stream';
 import type { IpAddress } from '../../base/ip.ts';
@@ -23,6 +24,7 @@ async function main(adminSocket: string, addresses: readonly IpAddress[]): Promi
   forward(adminSocket, ADMIN);
   await dns.listen(addresses);
   send({ kind: 'listening' });
+  flushCompileCache();
 }
 
 function send(message: FromNodeLocal): void {
