@@ -6,7 +6,7 @@ import type { PolicyConnection } from '../../mesh/policy-subject.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import { responseFlagOf } from '../errors.ts';
 import { logCompleted, logFailed, logOpened } from '../telemetry/access-log.ts';
-import type { ConnectionAddresses, ConnectionParties } from '../telemetry/connection-parties.ts';
+import type { ConnectionAddresses, ConnectionParties, Reporter } from '../telemetry/connection-parties.ts';
 import { type ByteTotals, countFailure, TrafficSeries } from '../telemetry/traffic-series.ts';
 import type { ConnectionProtocol, ConnectionSummary } from './messages.ts';
 
@@ -95,6 +95,7 @@ export class ConnectionTracker {
   readonly clock: () => number;
   readonly #connections = new Set<TrackedConnection>();
   readonly #perPod = new Map<string, number>();
+  readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
   #onEmpty: (() => void) | undefined;
 
   /** The clock gives milliseconds that never go back. */
@@ -105,6 +106,11 @@ export class ConnectionTracker {
 
   get size(): number {
     return this.#connections.size;
+  }
+
+  /** Open connections that this proxy sees from that end. */
+  countByReporter(reporter: Reporter): number {
+    return this.#perReporter[reporter];
   }
 
   /** Open connections of one pod. */
@@ -118,6 +124,7 @@ export class ConnectionTracker {
   ): TrackedConnection {
     const connection = new TrackedConnection(this, description, relay);
     this.#connections.add(connection);
+    this.#perReporter[description.parties.reporter]++;
     this.#perPod.set(description.podUid, this.countOf(description.podUid) + 1);
     return connection;
   }
@@ -130,7 +137,8 @@ export class ConnectionTracker {
 
   forget(connection: TrackedConnection): void {
     if (!this.#connections.delete(connection)) return;
-    const { podUid } = connection.description;
+    const { podUid, parties } = connection.description;
+    this.#perReporter[parties.reporter]--;
     const left = this.countOf(podUid) - 1;
     if (left > 0) this.#perPod.set(podUid, left);
     else this.#perPod.delete(podUid);

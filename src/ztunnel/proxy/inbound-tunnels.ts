@@ -6,6 +6,7 @@ import { verifyDownstream } from '../../identity/peer-verification.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { TlsStream } from '../../io/tls-stream.ts';
 import { logger } from '../../telemetry/log.ts';
+import { CRL_REJECTIONS } from '../telemetry/metric-definitions.ts';
 import { InboundTunnel, type TunnelPeer } from './inbound-tunnel.ts';
 import { MAX_HBONE_CONNECTIONS_PER_POD } from './limits.ts';
 import { countLimit } from './reactor-context.ts';
@@ -67,7 +68,7 @@ export class InboundTunnels {
     const fields = { pod: name, namespace, peer: peerIp, error: error.message, code: error.code };
     if (error.code === 'AMBIT_PEER_REVOKED') {
       const { store } = this.#pod.context;
-      store.add(store.series('istio_crl_policy_rejections_total', ['destination']), 1);
+      store.add(store.series(CRL_REJECTIONS, ['destination']), 1);
     }
     log.info('HBONE connection ended', fields);
   }

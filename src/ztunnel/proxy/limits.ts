@@ -12,5 +12,5 @@ export const WORKLOAD_WAIT_MS = 5000;
 export const MAX_DIAL_ATTEMPTS = 3;
 /** Backlog of the listeners in pods. */
 export const LISTEN_BACKLOG = 1024;
-/** How often live byte counts reach the metrics. */
-export const BYTE_REPORT_INTERVAL_MS = 1000;
+/** How often live byte counts and gauges reach the metrics. */
+export const REPORT_INTERVAL_MS = 1000;

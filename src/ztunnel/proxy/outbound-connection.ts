@@ -14,6 +14,7 @@ import {
 import type { Service } from '../../mesh/service.ts';
 import { identityOf, type Workload } from '../../mesh/workload.ts';
 import type { ConnectionAddresses, ConnectionParties } from '../telemetry/connection-parties.ts';
+import { ON_DEMAND_DNS } from '../telemetry/metric-definitions.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
 import { MAX_DIAL_ATTEMPTS } from './limits.ts';
@@ -93,7 +94,9 @@ export class OutboundConnection implements TcpSocketHandler {
   }
 
   #resolveThenDial(decision: Decision, hostname: string): void {
-    this.#pod.context.hostnames.resolve(hostname, (addresses) => {
+    const { store, hostnames } = this.#pod.context;
+    store.add(store.series(ON_DEMAND_DNS, [hostname]), 1);
+    hostnames.resolve(hostname, (addresses) => {
       if (this.#over) return;
       const ip = addresses[0];
       if (ip !== undefined) return this.#dialResolved(decision, ip);

@@ -6,6 +6,7 @@ import type { MeshChange } from '../../mesh/mesh-change.ts';
 import { evaluate } from '../../mesh/policy-evaluation.ts';
 import { logger } from '../../telemetry/log.ts';
 import { errors } from '../errors.ts';
+import { CRL_REJECTIONS } from '../telemetry/metric-definitions.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import type { ReactorContext } from './reactor-context.ts';
 
@@ -34,7 +35,7 @@ export function cutRevoked(context: ReactorContext): void {
   context.tracker.cutWhere(({ peerChain, parties }) => {
     const revoked = peerChain && context.revocations.findRevoked(peerChain, nowMs);
     if (revoked === undefined) return undefined;
-    const slot = context.store.series('istio_crl_policy_rejections_total', [parties.reporter]);
+    const slot = context.store.series(CRL_REJECTIONS, [parties.reporter]);
     context.store.add(slot, 1);
     return identityErrors.AMBIT_PEER_REVOKED(`certificate revoked: serial number ${revoked.serialNumber}`);
   });

@@ -7,6 +7,7 @@ import type { Reactor } from '../../io/reactor.ts';
 import type { MeshState } from '../../mesh/mesh-state.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
+import { LIMIT_REACHED } from '../telemetry/metric-definitions.ts';
 import type { ConnectionTracker } from './connection-tracker.ts';
 import type { HostnameResolver } from './hostname-resolver.ts';
 import type { TlsContexts } from './tls-contexts.ts';
@@ -29,5 +30,5 @@ export interface ReactorContext {
 
 /** Counts that a limit was reached; the name is a label value. */
 export function countLimit(context: ReactorContext, limit: string): void {
-  context.store.add(context.store.series('ambit_limit_reached_total', [limit]), 1);
+  context.store.add(context.store.series(LIMIT_REACHED, [limit]), 1);
 }

@@ -18,10 +18,11 @@ import { SeriesStore } from '../../telemetry/series-store.ts';
 import { applyUpdate } from '../../xds/mesh-resources.ts';
 import { errors } from '../errors.ts';
 import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
+import { reportReactorGauges } from '../telemetry/reactor-gauges.ts';
 import { ConnectionTracker } from './connection-tracker.ts';
 import { dumpMesh } from './dump-mesh.ts';
 import { HostnameResolver } from './hostname-resolver.ts';
-import { BYTE_REPORT_INTERVAL_MS } from './limits.ts';
+import { REPORT_INTERVAL_MS } from './limits.ts';
 import type { FromReactor, PodInfo, ReactorBoot, ToReactor } from './messages.ts';
 import { PodProxy } from './pod-proxy.ts';
 import { cutRevoked, reevaluate } from './policy-watch.ts';
@@ -67,7 +68,7 @@ class ReactorThread {
     const { reactor, store } = this.#context;
     reactor.onWake(() => this.#readMessages());
     this.#every(LOG_FLUSH_MS, flushLog);
-    this.#every(BYTE_REPORT_INTERVAL_MS, () => this.#context.tracker.reportBytes());
+    this.#every(REPORT_INTERVAL_MS, () => this.#report());
     say({ kind: 'ready', wakeFd: reactor.wakeFd, series: store.memory });
     reactor.run();
   }
@@ -77,6 +78,12 @@ class ReactorThread {
       action();
       this.#every(intervalMs, action);
     });
+  }
+
+  #report(): void {
+    const { tracker, store, http2Counters } = this.#context;
+    tracker.reportBytes();
+    reportReactorGauges(store, http2Counters, tracker);
   }
 
   #readMessages(): void {

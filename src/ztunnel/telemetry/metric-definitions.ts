@@ -64,6 +64,9 @@ export const DNS_REQUESTS = 'istio_dns_requests_total';
 export const DNS_UPSTREAM_REQUESTS = 'istio_dns_upstream_requests_total';
 export const DNS_UPSTREAM_FAILURES = 'istio_dns_upstream_failures_total';
 export const DNS_UPSTREAM_SECONDS = 'istio_dns_upstream_request_duration_seconds';
+export const SOCKETS_OPEN = 'istio_tcp_sockets_open';
+export const ON_DEMAND_DNS = 'istio_on_demand_dns_total';
+export const CRL_REJECTIONS = 'istio_crl_policy_rejections_total';
 export const HTTP2_PROTECTION = 'ambit_http2_protection_total';
 export const LIMIT_REACHED = 'ambit_limit_reached_total';
 
