@@ -2,7 +2,8 @@
 
 import { AmbitError, messageOf } from '../base/errors.ts';
 import { logger } from '../telemetry/log.ts';
-import { GRPC_ERROR_PREFIX, grpcErrors } from './grpc/grpc-status.ts';
+import { grpcErrors } from './grpc/errors.ts';
+import { GRPC_ERROR_PREFIX } from './grpc/grpc-status.ts';
 import type { GrpcCall } from './grpc/server-call.ts';
 
 const log = logger('xds');

@@ -12,8 +12,8 @@ import {
   type Resource,
 } from './discovery-messages.ts';
 import type { GrpcClientCall } from './grpc/client-call.ts';
+import { grpcErrors } from './grpc/errors.ts';
 import { GrpcChannel } from './grpc/grpc-channel.ts';
-import { grpcErrors } from './grpc/grpc-status.ts';
 import type { KeepAlive } from './grpc/keep-alive.ts';
 import type { DialTarget } from './grpc/session-dialler.ts';
 import { HeldResources } from './held-resources.ts';
@@ -63,6 +63,7 @@ export interface DeltaClientOptions {
   /** Called once, when the first whole state of every type was consumed. */
   readonly onReady?: () => void;
   readonly keepAlive?: KeepAlive;
+  /** Bytes of names and versions in a request; another value than the usual one is for tests. */
   readonly maxVersionBytes?: number;
 }
 
@@ -295,11 +296,11 @@ function record(
   rejected: readonly RejectedResource[],
 ): void {
   const refused = new Set(rejected.map((one) => one.name));
+  for (const name of response.removedResources) held.remove(name);
   for (const { name, version } of response.resources) {
     if (refused.has(name)) held.refuse(name);
     else held.accept(name, version);
   }
-  for (const name of response.removedResources) held.remove(name);
 }
 
 /** As Istio's ztunnel sorts them: what a restarting or rebalancing server says is no failure. */

@@ -79,7 +79,7 @@ export class DeltaServer<Caller> {
   clients(): ClientStatus<Caller>[] {
     return Array.from(this.#clients, ({ caller, peer, connectedAtMs, session }) => ({
       caller,
-      nodeId: session.node?.id ?? '',
+      nodeId: session.nodeId ?? '',
       peer,
       connectedAtMs,
       subscriptions: session.describe(),
@@ -156,7 +156,7 @@ export class DeltaServer<Caller> {
 
   #onRejected(rejection: Rejection, caller: Caller, session: DeltaSession): void {
     this.#countersOf(rejection.typeUrl).nacks++;
-    const nodeId = session.node?.id ?? '';
+    const nodeId = session.nodeId ?? '';
     for (const { name, reason } of rejection.resources) {
       log.warn('a client refuses a resource', {
         client: nodeId,

@@ -4,7 +4,7 @@ import { messageOf } from '../base/errors.ts';
 import { logger } from '../telemetry/log.ts';
 import { DeltaResponse } from './delta-response.ts';
 import type { DeltaDiscoveryRequest, Node } from './discovery-messages.ts';
-import { grpcErrors } from './grpc/grpc-status.ts';
+import { grpcErrors } from './grpc/errors.ts';
 import type { RejectedResource } from './mesh-resources.ts';
 import { rejectedResources } from './nack-detail.ts';
 import { PARTIAL_RESPONSES_FEATURE } from './partial-responses.ts';
@@ -17,6 +17,8 @@ const PART_BYTES = 4 * 1024 * 1024;
 const WHOLE_STATE_BYTES = 190 * 1024 * 1024;
 /** Responses that wait for their ACK and are remembered, per stream; of older ones only a NACK would be missed. */
 const MAX_UNACKNOWLEDGED = 1000;
+/** Characters. */
+const MAX_NODE_ID = 500;
 
 const log = logger('xds');
 
@@ -51,7 +53,9 @@ export class DeltaSession {
   readonly #acknowledged = new Map<string, number>();
   /** By nonce. */
   readonly #unacknowledged = new Map<string, { readonly typeUrl: string; readonly revision: number }>();
-  #node: Node | undefined;
+  #nodeId: string | undefined;
+  /** Whether the client takes a state in parts. */
+  #inParts = false;
   #nonce = 0;
 
   constructor(cache: ResourceCache, events: DeltaSessionEvents) {
@@ -59,15 +63,15 @@ export class DeltaSession {
     this.#events = events;
   }
 
-  /** Undefined until the first request. */
-  get node(): Node | undefined {
-    return this.#node;
+  /** Who the client says it is; undefined until it does. */
+  get nodeId(): string | undefined {
+    return this.#nodeId;
   }
 
   /** Throws INVALID_ARGUMENT for what a client must not ask. */
   receive(request: DeltaDiscoveryRequest): void {
-    this.#node ??= request.node;
-    const { typeUrl } = request;
+    const { typeUrl, node } = request;
+    if (this.#nodeId === undefined && node !== undefined) this.#introduce(node);
     if (typeUrl === '') throw grpcErrors.AMBIT_GRPC_INVALID_ARGUMENT('a request without a type URL');
     this.#subscribe(request);
     if (request.responseNonce !== '') this.#acknowledge(request);
@@ -99,6 +103,12 @@ export class DeltaSession {
       acknowledgedRevision: this.#acknowledged.get(typeUrl) ?? 0,
       rejected: Array.from(subscription.rejected, ([name, reason]) => ({ name, reason })),
     }));
+  }
+
+  /** No more of it is kept: a client may say a lot of itself. */
+  #introduce(node: Node): void {
+    this.#nodeId = node.id.slice(0, MAX_NODE_ID);
+    this.#inParts = node.clientFeatures.includes(PARTIAL_RESPONSES_FEATURE);
   }
 
   #subscribe(request: DeltaDiscoveryRequest): void {
@@ -145,8 +155,7 @@ export class DeltaSession {
         'more was removed than is remembered; connect again with your versions',
       );
     }
-    const inParts = this.#node?.clientFeatures.includes(PARTIAL_RESPONSES_FEATURE) ?? false;
-    const part = subscription.next(inParts ? PART_BYTES : WHOLE_STATE_BYTES);
+    const part = subscription.next(this.#inParts ? PART_BYTES : WHOLE_STATE_BYTES);
     if (part === undefined) return undefined;
     const { typeUrl } = subscription.cache;
     const nonce = String(++this.#nonce);

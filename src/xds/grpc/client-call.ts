@@ -8,13 +8,13 @@ import {
 } from 'node:http2';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AmbitError } from '../../base/errors.ts';
+import { grpcErrors } from './errors.ts';
 import { GRPC_CONTENT_TYPE, type GrpcMetadata, readMetadata } from './grpc-metadata.ts';
 import {
   decodeGrpcMessage,
   errorOfStatus,
   GRPC_STATUS,
   type GrpcStatus,
-  grpcErrors,
   statusOfHttp,
 } from './grpc-status.ts';
 import { type PiecewiseMessage, readMessages, writeMessage } from './message-framing.ts';

@@ -3,8 +3,8 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { messageOf } from '../../base/errors.ts';
 import { abortError, cancelOnAbort, GrpcClientCall } from './client-call.ts';
+import { grpcErrors } from './errors.ts';
 import { type GrpcMetadata, requestHeaders } from './grpc-metadata.ts';
-import { grpcErrors } from './grpc-status.ts';
 import { DEFAULT_KEEP_ALIVE, type KeepAlive, keepAlive } from './keep-alive.ts';
 import { onlyMessage } from './message-framing.ts';
 import { type DialTarget, dialSession, type TrustedRoots } from './session-dialler.ts';

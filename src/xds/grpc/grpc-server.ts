@@ -13,8 +13,9 @@ import {
 import type { AddressInfo } from 'node:net';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../telemetry/log.ts';
+import { grpcErrors } from './errors.ts';
 import { GRPC_CONTENT_TYPE } from './grpc-metadata.ts';
-import { GRPC_STATUS, grpcErrors, statusOfError } from './grpc-status.ts';
+import { GRPC_STATUS, statusOfError } from './grpc-status.ts';
 import { DEFAULT_KEEP_ALIVE, type KeepAlive, keepAlive } from './keep-alive.ts';
 import { onlyMessage, type PiecewiseMessage, readMessages, writeMessage } from './message-framing.ts';
 import { describeCall, finishCall, type GrpcCall, limitCall, refusalOf, refuseCall } from './server-call.ts';

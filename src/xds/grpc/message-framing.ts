@@ -2,7 +2,7 @@
 
 import { constants, type Http2Stream } from 'node:http2';
 import { AmbitError, messageOf } from '../../base/errors.ts';
-import { grpcErrors } from './grpc-status.ts';
+import { grpcErrors } from './errors.ts';
 
 /** One byte of flags, four of length. */
 const PREFIX_BYTES = 5;

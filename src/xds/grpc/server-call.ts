@@ -3,8 +3,9 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import { grpcErrors } from './errors.ts';
 import { GRPC_CONTENT_TYPE, type GrpcMetadata, parseGrpcTimeout, readMetadata } from './grpc-metadata.ts';
-import { encodeGrpcMessage, GRPC_STATUS, type GrpcStatus, grpcErrors, statusOfError } from './grpc-status.ts';
+import { encodeGrpcMessage, GRPC_STATUS, type GrpcStatus, statusOfError } from './grpc-status.ts';
 
 /** What a handler knows of a call. */
 export interface GrpcCall {

@@ -4,7 +4,7 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { messageOf } from '../../base/errors.ts';
-import { grpcErrors } from './grpc-status.ts';
+import { grpcErrors } from './errors.ts';
 
 export const CONNECT_TIMEOUT_MS = 5000;
 /** A control plane that is gone without a word is also found out by TCP; PINGs are quicker where they run. */

@@ -5,8 +5,8 @@ import { bearerToken } from '../../../src/xds/call-authentication.ts';
 import { CallCredentials } from '../../../src/xds/call-credentials.ts';
 import { GrpcCertificateClient } from '../../../src/xds/certificate-client.ts';
 import { type CertificateServerOptions, serveCertificates } from '../../../src/xds/certificate-server.ts';
+import { grpcErrors } from '../../../src/xds/grpc/errors.ts';
 import { GrpcServer } from '../../../src/xds/grpc/grpc-server.ts';
-import { grpcErrors } from '../../../src/xds/grpc/grpc-status.ts';
 import { authority, credentials, TOKEN, temporaryFile } from './xds-fixture.ts';
 
 const IDENTITY = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };

@@ -8,8 +8,8 @@ import {
   DeltaDiscoveryResponse,
 } from '../../../src/xds/discovery-messages.ts';
 import type { GrpcClientCall } from '../../../src/xds/grpc/client-call.ts';
+import { grpcErrors } from '../../../src/xds/grpc/errors.ts';
 import { GrpcChannel } from '../../../src/xds/grpc/grpc-channel.ts';
-import { grpcErrors } from '../../../src/xds/grpc/grpc-status.ts';
 import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from '../../../src/xds/mesh-resources.ts';
 import type { InitOf } from '../../../src/xds/message-schema.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -6,9 +6,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
+import { grpcErrors } from '../../../src/xds/grpc/errors.ts';
 import { GrpcChannel } from '../../../src/xds/grpc/grpc-channel.ts';
 import { GrpcServer } from '../../../src/xds/grpc/grpc-server.ts';
-import { grpcErrors } from '../../../src/xds/grpc/grpc-status.ts';
 import { authority, credentials, temporaryFile } from './xds-fixture.ts';
 
 const PYTHON = process.env.AMBIT_GRPC_PYTHON ?? 'python3';

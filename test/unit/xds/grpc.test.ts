@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { AmbitError } from '../../../src/base/errors.ts';
+import { grpcErrors } from '../../../src/xds/grpc/errors.ts';
 import { GrpcChannel, type GrpcChannelOptions } from '../../../src/xds/grpc/grpc-channel.ts';
 import { isMetadata, parseGrpcTimeout } from '../../../src/xds/grpc/grpc-metadata.ts';
 import { GrpcServer, type ServerCredentials } from '../../../src/xds/grpc/grpc-server.ts';
@@ -14,7 +15,6 @@ import {
   encodeGrpcMessage,
   errorOfStatus,
   GRPC_STATUS,
-  grpcErrors,
   statusOfError,
 } from '../../../src/xds/grpc/grpc-status.ts';
 import { MessageAssembler } from '../../../src/xds/grpc/message-framing.ts';
