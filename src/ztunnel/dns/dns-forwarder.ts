@@ -1,12 +1,12 @@
-/** Sends a pod's DNS queries on to the nameservers, from a socket in the pod's own network namespace. */
+/** Sends a pod's DNS queries on to the nameservers, from sockets in the pod's own network namespace. */
 
 import { randomInt } from 'node:crypto';
-import type { IpAddress, SocketAddress } from '../../base/ip.ts';
-import { familyOf, parseIp } from '../../base/ip.ts';
+import { familyOf, type IpAddress, parseIp, type SocketAddress } from '../../base/ip.ts';
 import type { Reactor, Timer } from '../../io/reactor.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
 import type { NetworkNamespace } from '../../sys/network-namespace.ts';
 import { answersQuery } from './dns-message.ts';
+import { DnsTcpExchange } from './dns-tcp-exchange.ts';
 
 /** How long one nameserver may take before the next one is asked, and the last one before the client is told. */
 const UPSTREAM_TIMEOUT_MS = 5000;
@@ -16,6 +16,7 @@ const DNS_PORT = 53;
 const ID_SPACE = 0x10000;
 
 export interface ForwardedQuery {
+  readonly protocol: 'udp' | 'tcp';
   /** The whole message as the client sent it. */
   readonly message: Uint8Array;
   /** Its question section, which the answer must repeat. */
@@ -29,29 +30,27 @@ interface Pending {
   readonly clientId: number;
   readonly startedMs: number;
   server: number;
-  timer: Timer;
+  /** Ends the attempt that is under way. */
+  cancel: () => void;
 }
 
-/** One per pod and reactor thread. Its sockets are opened with the first query of their family. */
+export interface ForwarderOptions {
+  readonly namespace: NetworkNamespace;
+  readonly mark: number;
+}
+
+/** One per pod and reactor thread. UDP sockets are opened with the first query of their family. */
 export class DnsForwarder {
   readonly #reactor: Reactor;
   readonly #nameservers: readonly SocketAddress[];
-  readonly #options: { readonly namespace: NetworkNamespace; readonly mark: number };
+  readonly #options: ForwarderOptions;
   readonly #sockets = new Map<number, UdpSocket>();
   readonly #pending = new Map<number, Pending>();
 
-  constructor(
-    reactor: Reactor,
-    nameservers: readonly IpAddress[],
-    options: { readonly namespace: NetworkNamespace; readonly mark: number },
-  ) {
+  constructor(reactor: Reactor, nameservers: readonly IpAddress[], options: ForwarderOptions) {
     this.#reactor = reactor;
     this.#nameservers = nameservers.map((ip) => ({ ip, port: DNS_PORT }));
-    this.#options = options;
-  }
-
-  get nameservers(): readonly SocketAddress[] {
-    return this.#nameservers;
+    this.#options = { namespace: options.namespace, mark: options.mark };
   }
 
   /** False, without a call of onAnswer, when too many queries wait already or there is no nameserver. */
@@ -59,15 +58,14 @@ export class DnsForwarder {
     if (this.#pending.size >= MAX_PENDING_QUERIES || this.#nameservers.length === 0) return false;
     const id = this.#freeId();
     const clientId = (query.message[0]! << 8) | query.message[1]!;
-    const timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#onTimeout(id));
-    const pending: Pending = { query, clientId, startedMs: this.#reactor.nowMs, server: 0, timer };
+    const pending: Pending = { query, clientId, startedMs: this.#reactor.nowMs, server: 0, cancel: () => {} };
     this.#pending.set(id, pending);
-    this.#send(id, pending);
+    this.#ask(id, pending);
     return true;
   }
 
   close(): void {
-    for (const pending of this.#pending.values()) pending.timer.cancel();
+    for (const pending of this.#pending.values()) pending.cancel();
     this.#pending.clear();
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
@@ -81,12 +79,31 @@ export class DnsForwarder {
     }
   }
 
-  #send(id: number, pending: Pending): void {
+  #ask(id: number, pending: Pending): void {
     const server = this.#nameservers[pending.server]!;
-    const message = Uint8Array.from(pending.query.message);
-    message[0] = id >> 8;
-    message[1] = id & 0xff;
-    this.#socketFor(server.ip).send(message, server);
+    const message = withId(pending.query.message, id);
+    if (pending.query.protocol === 'tcp') this.#askOverTcp(id, pending, { server, message });
+    else this.#askOverUdp(id, pending, { server, message });
+  }
+
+  #askOverUdp(id: number, pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
+    const timer: Timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#nextServer(id));
+    pending.cancel = () => timer.cancel();
+    this.#socketFor(to.server.ip).send(to.message, to.server);
+  }
+
+  #askOverTcp(id: number, pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
+    const exchange = new DnsTcpExchange(this.#reactor, {
+      ...to,
+      socket: this.#options,
+      timeoutMs: UPSTREAM_TIMEOUT_MS,
+      onAnswer: (answer) => {
+        const good = answer !== undefined && answersQuery(answer, id, pending.query.question);
+        if (good) this.#finish(id, pending, answer);
+        else this.#nextServer(id);
+      },
+    });
+    pending.cancel = () => exchange.cancel();
   }
 
   #socketFor(server: IpAddress): UdpSocket {
@@ -95,37 +112,41 @@ export class DnsForwarder {
     if (known !== undefined) return known;
     const any = parseIp(family === 4 ? '0.0.0.0' : '::')!;
     const socket = UdpSocket.bind(this.#reactor, { ip: any, port: 0 }, this.#options, (data, from) =>
-      this.#onMessage(data, from),
+      this.#onDatagram(data, from),
     );
     this.#sockets.set(family, socket);
     return socket;
   }
 
-  #onMessage(data: Uint8Array, from: SocketAddress): void {
+  #onDatagram(data: Uint8Array, from: SocketAddress): void {
     if (data.length < 2) return;
     const id = (data[0]! << 8) | data[1]!;
     const pending = this.#pending.get(id);
     const server = pending && this.#nameservers[pending.server];
-    if (pending === undefined || from.ip !== server?.ip || from.port !== server.port) return;
-    if (!answersQuery(data, id, pending.query.question)) return;
-    const answer = Uint8Array.from(data);
-    answer[0] = pending.clientId >> 8;
-    answer[1] = pending.clientId & 0xff;
-    this.#finish(id, pending, answer);
+    if (pending?.query.protocol !== 'udp' || from.ip !== server?.ip || from.port !== server.port) return;
+    if (answersQuery(data, id, pending.query.question)) this.#finish(id, pending, data);
   }
 
-  #onTimeout(id: number): void {
+  #nextServer(id: number): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     pending.server++;
     if (pending.server >= this.#nameservers.length) return this.#finish(id, pending, undefined);
-    pending.timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#onTimeout(id));
-    this.#send(id, pending);
+    this.#ask(id, pending);
   }
 
   #finish(id: number, pending: Pending, answer: Uint8Array | undefined): void {
-    pending.timer.cancel();
+    pending.cancel();
     this.#pending.delete(id);
-    pending.query.onAnswer(answer, this.#reactor.nowMs - pending.startedMs);
+    const restored = answer && withId(answer, pending.clientId);
+    pending.query.onAnswer(restored, this.#reactor.nowMs - pending.startedMs);
   }
+}
+
+/** A copy of the message under another id. */
+function withId(message: Uint8Array, id: number): Uint8Array {
+  const copy = Uint8Array.from(message);
+  copy[0] = id >> 8;
+  copy[1] = id & 0xff;
+  return copy;
 }

@@ -109,7 +109,7 @@ export class DnsProxy {
     this.#count(DNS_REQUESTS, labels);
     const resolution = this.#options.resolve(query.name);
     if (resolution.kind === 'forward' || !isAddressType(query.type))
-      this.#forward(query, data, labels, reply);
+      this.#forward(query, { message: Uint8Array.from(data), protocol }, labels, reply);
     else reply(this.#answer(query, resolution, protocol));
   }
 
@@ -134,14 +134,19 @@ export class DnsProxy {
     );
   }
 
-  #forward(query: DnsQuery, message: Uint8Array, labels: readonly string[], reply: Reply): void {
+  #forward(
+    query: DnsQuery,
+    asked: { readonly message: Uint8Array; readonly protocol: 'udp' | 'tcp' },
+    labels: readonly string[],
+    reply: Reply,
+  ): void {
     this.#count(DNS_UPSTREAM_REQUESTS, labels);
     const failed = () => {
       this.#count(DNS_UPSTREAM_FAILURES, labels);
       reply(writeAnswer(query, { rcode: RCODE_SERVER_FAILURE, records: [] }, query.udpBytes));
     };
     const accepted = this.#forwarder.forward({
-      message: Uint8Array.from(message),
+      ...asked,
       question: query.question,
       onAnswer: (answer, elapsedMs) => {
         if (answer === undefined) return failed();

@@ -1,0 +1,109 @@
+/** Forwarding of DNS to nameservers on their own port, in namespaces where that port may be opened. */
+
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, test } from 'node:test';
+import { parseIp } from '../../src/base/ip.ts';
+import { Reactor } from '../../src/io/reactor.ts';
+import { NetworkNamespace } from '../../src/sys/network-namespace.ts';
+import { DnsForwarder, MAX_PENDING_QUERIES } from '../../src/ztunnel/dns/dns-forwarder.ts';
+import { encodeName, parseQuery, RCODE_OK, writeAnswer } from '../../src/ztunnel/dns/dns-message.ts';
+
+import { inOwnNamespaces } from '../support/own-namespaces.ts';
+
+inOwnNamespaces(import.meta.filename, () => {
+  const NAMESERVER = '127.0.0.53';
+  const reactor = new Reactor();
+  reactor.attachToNode();
+  const namespace = NetworkNamespace.current();
+  after(() => reactor.close());
+
+  const QUERY = Uint8Array.from([
+    0x12,
+    0x34,
+    1,
+    0,
+    0,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    ...encodeName('example.test'),
+    0,
+    16,
+    0,
+    1,
+  ]);
+
+  function answerTo(message: Uint8Array): Uint8Array {
+    return writeAnswer(parseQuery(message)!, { rcode: RCODE_OK, records: [] }, 512);
+  }
+
+  function ask(forwarder: DnsForwarder, protocol: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {
+    return new Promise((resolve) => {
+      const question = parseQuery(QUERY)!.question;
+      const accepted = forwarder.forward({ protocol, message: QUERY, question, onAnswer: resolve });
+      assert.ok(accepted);
+    });
+  }
+
+  test('an answer over UDP comes back under the id of the client', {
+    skip: canBind ? false : 'needs port 53',
+  }, async () => {
+    const server = dgram.createSocket('udp4');
+    server.on('message', (message, from) => {
+      const forged = answerTo(message);
+      forged[0]! ^= 1;
+      server.send(forged, from.port, from.address);
+      server.send(answerTo(message), from.port, from.address);
+    });
+    server.bind(53, NAMESERVER);
+    await once(server, 'listening');
+    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], { namespace, mark: 0 });
+    const answer = await ask(forwarder, 'udp');
+    assert.deepEqual([answer?.[0], answer?.[1]], [0x12, 0x34]);
+    forwarder.close();
+    server.close();
+  });
+
+  test('a client of TCP is answered over TCP', async () => {
+    const server = net.createServer((socket) => {
+      socket.once('data', (data: Buffer) => {
+        const answer = answerTo(data.subarray(2));
+        socket.write(Uint8Array.of(answer.length >> 8));
+        socket.end(Uint8Array.from([answer.length & 0xff, ...answer]));
+      });
+    });
+    server.listen(53, NAMESERVER);
+    await once(server, 'listening');
+    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], { namespace, mark: 0 });
+    const answer = await ask(forwarder, 'tcp');
+    assert.deepEqual([answer?.[0], answer?.[1]], [0x12, 0x34]);
+    forwarder.close();
+    server.close();
+  });
+
+  test('a nameserver that refuses is followed by the next, and the last by an empty answer', async () => {
+    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.54')!, parseIp('127.0.0.55')!], {
+      namespace,
+      mark: 0,
+    });
+    assert.equal(await ask(forwarder, 'tcp'), undefined);
+    forwarder.close();
+  });
+
+  test('a pod that floods is refused beyond the limit, and without a nameserver nothing is accepted', () => {
+    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.56')!], { namespace, mark: 0 });
+    const question = parseQuery(QUERY)!.question;
+    const query = { protocol: 'udp' as const, message: QUERY, question, onAnswer() {} };
+    for (let i = 0; i < MAX_PENDING_QUERIES; i++) assert.ok(forwarder.forward(query));
+    assert.equal(forwarder.forward(query), false);
+    forwarder.close();
+    assert.equal(new DnsForwarder(reactor, [], { namespace, mark: 0 }).forward(query), false);
+  });
+});
