@@ -51,6 +51,8 @@ export class TlsSession {
   /** Ciphertext bytes read so far, modulo 2^32, and whether the socket gave less than it was asked for at last. */
   #bytesRead = 0;
   #shortRead = false;
+  /** The last read met the end of what is there within a record. */
+  #recordCut = false;
 
   /** @throws AMBIT_TLS_CONTEXT_INVALID when the context is closed */
   constructor(context: TlsContext, fd: number) {
@@ -77,7 +79,10 @@ export class TlsSession {
   read(buffer: NativeBuffer, offset: number, length: number): number {
     if (!this.#ready()) return TLS_FAILED;
     const count = openssl.SSL_read(this.#ssl, addressAt(buffer, offset, length), length);
-    return count > 0 ? count : this.#explain(count, lastErrno());
+    if (count > 0) return count;
+    const result = this.#explain(count, lastErrno());
+    if (result === TLS_WAIT) this.#recordCut = openssl.SSL_has_pending(this.#ssl) === 1;
+    return result;
   }
 
   /** Encrypts from the buffer, at most MAX_SEAL bytes after the last output was sent: bytes, TLS_WAIT or TLS_FAILED. */
@@ -99,6 +104,13 @@ export class TlsSession {
   drained(): boolean {
     if (this.#ssl === 0n || openssl.SSL_has_pending(this.#ssl) === 1) return false;
     const bytesRead = openssl.BIO_number_read(this.#source);
+    if (this.#recordCut) {
+      // For the rest of a record OpenSSL asks for just that: getting all of it says nothing about what is behind.
+      this.#recordCut = false;
+      this.#bytesRead = bytesRead;
+      this.#shortRead = false;
+      return false;
+    }
     const fresh = (bytesRead - this.#bytesRead) | 0;
     if (fresh !== 0) this.#shortRead = fresh > 0 && fresh < TLS_READ_SIZE - MAX_RECORD;
     this.#bytesRead = bytesRead;
