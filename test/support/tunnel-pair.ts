@@ -51,7 +51,8 @@ export class TunnelPair {
   readonly connectionErrors: (AmbitError | undefined)[] = [];
   dials = 0;
   readonly #options: TunnelPairOptions;
-  readonly #application: SocketAddress;
+  /** Where the tunnels of the outbound port lead. */
+  readonly application: SocketAddress;
   readonly #inbound: TcpListener;
   readonly #outbound: TcpListener;
 
@@ -59,7 +60,7 @@ export class TunnelPair {
   constructor(reactor: Reactor, applicationPort: number, options: TunnelPairOptions = {}) {
     this.reactor = reactor;
     this.#options = options;
-    this.#application = address(`127.0.0.1:${applicationPort}`);
+    this.application = address(`127.0.0.1:${applicationPort}`);
     this.server = this.#makeServer();
     this.pool = this.#makePool();
     this.#inbound = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
@@ -144,7 +145,7 @@ export class TunnelPair {
   }
 
   #capture(socket: TcpSocket): void {
-    const target = { kind: 'address', address: this.#application } as const;
+    const target = { kind: 'address', address: this.application } as const;
     const headers = connectHeaders({ target, source: socket.remoteAddress });
     const request = this.pool.connect(this.key, headers, {
       onTunnel: (tunnel) => this.relay(socket, tunnel, this.outboundEnds),

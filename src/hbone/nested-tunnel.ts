@@ -1,0 +1,114 @@
+/** A tunnel within a tunnel (double HBONE): through the gateway of another network to a workload behind it. */
+
+import type { AmbitError } from '../base/errors.ts';
+import type { SocketAddress } from '../base/ip.ts';
+import type { HeaderList } from '../http/header-list.ts';
+import type { Http2Counters } from '../http/http2-counters.ts';
+import type { Http2Settings } from '../http/http2-settings.ts';
+import type { ByteStreamHandler } from '../io/byte-stream.ts';
+import type { Reactor } from '../io/reactor.ts';
+import { TcpSocket } from '../io/tcp-socket.ts';
+import { openSocketPair } from '../sys/socket-pair.ts';
+import { hboneErrors } from './errors.ts';
+import { Handshake } from './handshake.ts';
+import { type ConnectHandler, HboneClient, type PendingTunnel } from './hbone-client.ts';
+import type { SecureStream } from './secure-stream.ts';
+import type { Tunnel } from './tunnel.ts';
+import { TunnelRelay } from './tunnel-relay.ts';
+
+export interface NestedTunnelOptions {
+  readonly reactor: Reactor;
+  readonly counters: Http2Counters;
+  readonly settings?: Http2Settings;
+  /** To the gateway; open, and given to this module for good. */
+  readonly outer: Tunnel;
+  /** The gateway's, for messages and logs. */
+  readonly remote: SocketAddress;
+  /** Such as `(socket, handler) => TlsStream.client(socket, context, handler)`. */
+  readonly secure: (socket: TcpSocket, handler: ByteStreamHandler) => SecureStream;
+  readonly verifyPeer: (chain: Uint8Array[]) => AmbitError | undefined;
+  /** Of the inner request. */
+  readonly headers: HeaderList;
+  readonly handler: ConnectHandler;
+}
+
+/**
+ * Runs TLS and HTTP/2 inside the outer tunnel and asks for one tunnel there. The inner connection is never shared:
+ * it would tie later tunnels to the workload that the gateway chose for this one.
+ */
+export class NestedTunnel {
+  readonly #options: NestedTunnelOptions;
+  #handshake: Handshake | undefined;
+  #client: HboneClient | undefined;
+  #request: PendingTunnel | undefined;
+  #done = false;
+
+  /** @throws AMBIT_SYSTEM_CALL_FAILED when there are no descriptors left */
+  constructor(options: NestedTunnelOptions) {
+    this.#options = options;
+    const socket = tunnelSocket(options);
+    this.#handshake = new Handshake((handler) => options.secure(socket, handler), {
+      onOpen: (stream) => this.#onOpen(stream),
+      onFailed: (_, error) => this.#fail(error),
+    });
+  }
+
+  /** Nobody wants the tunnel any more; the handler is not called. */
+  cancel(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#request?.cancel();
+    if (this.#client !== undefined) this.#client.close();
+    else this.#handshake?.stream.close();
+  }
+
+  #onOpen(stream: SecureStream): void {
+    const { verifyPeer, counters, settings, headers } = this.#options;
+    const error = verifyPeer(stream.peerCertificateChain());
+    if (error !== undefined) {
+      stream.close(error);
+      return;
+    }
+    const client = new HboneClient(stream, {
+      counters,
+      ...(settings === undefined ? {} : { settings }),
+      events: { onRoom: () => this.#closeAfterUse(), onLeaving() {}, onClosed: (cause) => this.#fail(cause) },
+    });
+    this.#client = client;
+    this.#request = client.connect(headers, {
+      onTunnel: (tunnel, answer) => {
+        this.#done = true;
+        this.#options.handler.onTunnel(tunnel, answer);
+      },
+      onFailed: (cause, details) => {
+        this.#done = true;
+        this.#options.handler.onFailed(cause, details);
+      },
+    });
+  }
+
+  #closeAfterUse(): void {
+    if (this.#done && this.#client?.openTunnels === 0) this.#client.startDrain();
+  }
+
+  #fail(error: AmbitError | undefined): void {
+    if (this.#done) return;
+    this.#done = true;
+    const cause = error ?? hboneErrors.AMBIT_HBONE_CONNECTION_FAILED('the gateway ended the outer tunnel');
+    this.#options.handler.onFailed(cause, { nothingMoved: true });
+  }
+}
+
+/** One end of a pair of sockets whose other end is joined with the tunnel: OpenSSL reads from a descriptor. */
+function tunnelSocket(options: NestedTunnelOptions): TcpSocket {
+  const { reactor, outer, remote } = options;
+  const [near, far] = openSocketPair();
+  const socket = TcpSocket.accepted(reactor, near, undefined, remote);
+  const relay = new TunnelRelay({
+    socket: TcpSocket.accepted(reactor, far, undefined, remote),
+    tunnel: outer,
+    onEnd() {},
+  });
+  relay.start();
+  return socket;
+}

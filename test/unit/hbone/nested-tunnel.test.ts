@@ -1,0 +1,174 @@
+/** Double HBONE: a client, a gateway that knows the outer tunnel only, and a server behind it. */
+
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { after, test } from 'node:test';
+import { AmbitError } from '../../../src/base/errors.ts';
+import { connectHeaders } from '../../../src/hbone/connect-request.ts';
+import type { ConnectHandler } from '../../../src/hbone/hbone-client.ts';
+import { NestedTunnel } from '../../../src/hbone/nested-tunnel.ts';
+import type { Tunnel } from '../../../src/hbone/tunnel.ts';
+import { Http2Counters } from '../../../src/http/http2-counters.ts';
+import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
+import { idleHandler } from '../../../src/http/http2-stream.ts';
+import { TlsStream } from '../../../src/io/tls-stream.ts';
+import { TlsContext } from '../../../src/sys/tls-context.ts';
+import { makeLeaf, makeRoot } from '../../support/certificates.ts';
+import { StreamWriter } from '../../support/http2-echo.ts';
+import { testReactor, until } from '../../support/reactor-harness.ts';
+import { TunnelPair } from '../../support/tunnel-pair.ts';
+
+const cleanups: (() => void)[] = [];
+after(() => {
+  for (const cleanup of cleanups) cleanup();
+});
+const reactor = testReactor();
+
+const root = makeRoot('mesh');
+const leaf = makeLeaf(root, { spiffeId: 'spiffe://cluster.local/ns/shop/sa/cart' });
+
+function context(role: 'client' | 'server'): TlsContext {
+  const made = new TlsContext({
+    role,
+    certificateChainPem: leaf.chainPem,
+    privateKeyPem: leaf.privateKeyPem,
+    trustedRootsPem: root.certificatePem,
+    alpn: ['h2'],
+    requirePeerCertificate: true,
+  });
+  cleanups.push(() => made.close());
+  return made;
+}
+
+const tls = { client: context('client'), server: context('server') };
+
+/** Application, server proxy, gateway: what the gateway forwards are bytes of the inner connection. */
+async function network(): Promise<{ gateway: TunnelPair; behind: TunnelPair }> {
+  const application = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  application.listen(0, '127.0.0.1');
+  await once(application, 'listening');
+  const behind = new TunnelPair(reactor, (application.address() as AddressInfo).port, { tls });
+  const gateway = new TunnelPair(reactor, behind.hbonePort, { tls });
+  cleanups.push(() => {
+    gateway.close();
+    behind.close();
+    application.close();
+  });
+  return { gateway, behind };
+}
+
+interface Attempt {
+  inner: Tunnel | undefined;
+  error: AmbitError | undefined;
+  nested: NestedTunnel | undefined;
+}
+
+function openThrough(
+  { gateway, behind }: { gateway: TunnelPair; behind: TunnelPair },
+  changes: { verify?: AmbitError; onTunnel?: (tunnel: Tunnel) => void } = {},
+): Attempt {
+  const attempt: Attempt = { inner: undefined, error: undefined, nested: undefined };
+  const handler: ConnectHandler = {
+    onTunnel: (tunnel) => {
+      attempt.inner = tunnel;
+      tunnel.stream.handler = idleHandler;
+      changes.onTunnel?.(tunnel);
+    },
+    onFailed: (error) => {
+      attempt.error = error;
+    },
+  };
+  const to = (pair: TunnelPair) => connectHeaders({ target: { kind: 'address', address: pair.application } });
+  gateway.pool.connect(gateway.key, to(gateway), {
+    onTunnel: (outer) => {
+      attempt.nested = new NestedTunnel({
+        reactor,
+        counters: new Http2Counters(),
+        outer,
+        remote: gateway.key.destination,
+        secure: (socket, streamHandler) => TlsStream.client(socket, tls.client, streamHandler),
+        verifyPeer: () => changes.verify,
+        headers: to(behind),
+        handler,
+      });
+    },
+    onFailed: (error) => {
+      attempt.error = error;
+    },
+  });
+  return attempt;
+}
+
+test('carries bytes both ways, through two layers of TLS, and leaves nothing behind', async () => {
+  const both = await network();
+  const body = randomBytes(3_000_000);
+  const hash = createHash('sha256');
+  let ended = false;
+  openThrough(both, {
+    onTunnel: ({ stream }) => {
+      const writer = new StreamWriter(stream);
+      stream.handler = {
+        onHeaders() {},
+        onData(buffer, offset, length) {
+          hash.update(buffer.bytes.subarray(offset, offset + length));
+          stream.consumed(length);
+        },
+        onEnd() {
+          ended = true;
+        },
+        onReset() {},
+        onWritable: () => writer.flush(),
+      };
+      writer.write(body);
+      writer.end();
+    },
+  });
+  await until(() => ended);
+  assert.equal(hash.digest('hex'), createHash('sha256').update(body).digest('hex'));
+  await until(() => both.gateway.isQuiet && both.behind.isQuiet);
+  await until(() => both.behind.server.connections.size === 0);
+  assert.equal(both.gateway.server.connections.size, 1, 'the outer connection is kept for others');
+});
+
+test('has an inner connection of its own each time, and shares the outer one', async () => {
+  const both = await network();
+  const attempts = Array.from({ length: 5 }, () => openThrough(both));
+  await until(() => attempts.every((one) => one.inner !== undefined));
+  assert.equal(both.behind.server.connections.size, 5);
+  assert.equal(both.gateway.server.connections.size, 1);
+  for (const one of attempts) one.inner!.stream.reset(Http2ErrorCode.cancel);
+  await until(() => both.behind.server.connections.size === 0 && both.gateway.isQuiet);
+});
+
+test('fails when the inner peer is not who it should be', async () => {
+  const both = await network();
+  const mismatch = new AmbitError('AMBIT_TEST', { side: 'upstream', hint: '' }, 'somebody else');
+  const attempt = openThrough(both, { verify: mismatch });
+  await until(() => attempt.error !== undefined);
+  assert.equal(attempt.error, mismatch);
+  await until(() => both.gateway.isQuiet);
+});
+
+test('fails when the gateway cannot reach what is behind it', async () => {
+  const both = await network();
+  both.behind.close();
+  const attempt = openThrough(both);
+  await until(() => attempt.error !== undefined);
+  assert.equal(attempt.error!.code, 'AMBIT_HBONE_REFUSED');
+});
+
+test('can be given up at any time', async () => {
+  const both = await network();
+  const attempt = openThrough(both);
+  await until(() => attempt.nested !== undefined);
+  attempt.nested!.cancel();
+  attempt.nested!.cancel();
+  await until(() => both.gateway.isQuiet);
+  assert.equal(attempt.error, undefined);
+  assert.equal(attempt.inner, undefined);
+});
