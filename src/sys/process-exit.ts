@@ -39,7 +39,10 @@ function noteFatalException(): void {
 }
 
 function profilerWritesAtTeardown(): boolean {
-  return process.env.NODE_V8_COVERAGE !== undefined || process.execArgv.some((flag) => /-prof\b/.test(flag));
+  return (
+    process.env.NODE_V8_COVERAGE !== undefined ||
+    process.execArgv.some((flag) => /^--(cpu|heap)-prof$/.test(flag))
+  );
 }
 
 if (isMainThread) {
