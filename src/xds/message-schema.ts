@@ -47,8 +47,6 @@ export interface MessageType<Value, Init> extends ValueType<Value, Init> {
   readonly encode: (value: Init) => Uint8Array;
   /** Throws AMBIT_PROTOBUF_MALFORMED or AMBIT_PROTOBUF_LIMIT, and nothing else, whatever the bytes are. */
   readonly decode: (bytes: Uint8Array) => Value;
-  /** Writes the fields without a length in front. */
-  readonly writeFields: (writer: BinaryWriter, value: Init) => void;
 }
 
 /** The value type of a message type: `type Workload = ValueOf<typeof Workload>`. */
@@ -216,63 +214,71 @@ export function message<const S extends Shape>(
   typeName: string,
   shape: S,
 ): MessageType<MessageValue<S>, MessageInit<S>> {
-  const initial: Record<string, unknown> = {};
-  const byTag = new Map<number, NamedReader>();
-  for (const [name, field] of Object.entries(shape)) {
-    initial[name] = field.initial;
-    for (const { tag, read } of field.readers) byTag.set(tag, { name, read });
-  }
-  const writers = Object.entries(shape).map(([name, field]) => ({ name, write: field.write }));
-  const zero = Object.freeze({ ...initial }) as MessageValue<S>;
+  return new SchemaMessage<S>(typeName, shape);
+}
 
-  const readFields = (
-    reader: BinaryReader,
-    end: number,
-    into: Record<string, unknown>,
-    budget: DecodeBudget,
-  ) => {
+type Fields = Record<string, unknown>;
+
+class SchemaMessage<S extends Shape> implements MessageType<MessageValue<S>, MessageInit<S>> {
+  readonly typeName: string;
+  readonly typeUrl: string;
+  readonly wireType = WireType.LengthDelimited;
+  readonly zero: MessageValue<S>;
+  readonly #initial: Fields = {};
+  readonly #byTag = new Map<number, NamedReader>();
+  readonly #writers: readonly { readonly name: string; readonly write: Shape[string]['write'] }[];
+
+  constructor(typeName: string, shape: S) {
+    this.typeName = typeName;
+    this.typeUrl = `type.googleapis.com/${typeName}`;
+    for (const [name, field] of Object.entries(shape)) {
+      this.#initial[name] = field.initial;
+      for (const { tag, read } of field.readers) this.#byTag.set(tag, { name, read });
+    }
+    this.#writers = Object.entries(shape).map(([name, field]) => ({ name, write: field.write }));
+    this.zero = Object.freeze({ ...this.#initial }) as MessageValue<S>;
+  }
+
+  read = (reader: BinaryReader, budget: DecodeBudget, earlier?: unknown): MessageValue<S> => {
+    const into = (earlier as Fields | undefined) ?? { ...this.#initial };
+    return this.#readFields(reader, readEnd(reader), into, budget);
+  };
+
+  write = (writer: BinaryWriter, value: MessageInit<S>): void => {
+    this.#writeFields(writer.fork(), value);
+    writer.join();
+  };
+
+  encode = (value: MessageInit<S>): Uint8Array => {
+    const writer = new BinaryWriter();
+    this.#writeFields(writer, value);
+    return writer.finish();
+  };
+
+  decode = (bytes: Uint8Array): MessageValue<S> =>
+    guardDecode(this.typeName, () =>
+      this.#readFields(new BinaryReader(bytes), bytes.length, { ...this.#initial }, new DecodeBudget()),
+    );
+
+  #readFields(reader: BinaryReader, end: number, into: Fields, budget: DecodeBudget): MessageValue<S> {
     budget.enter();
     while (reader.pos < end) {
       const tag = readTag(reader);
-      const field = byTag.get(tag);
+      const field = this.#byTag.get(tag);
       if (field === undefined) skipField(reader, tag);
       else into[field.name] = field.read(reader, into[field.name], budget);
     }
     expectEnd(reader, end);
     budget.leave();
     return into as MessageValue<S>;
-  };
-  const read = (reader: BinaryReader, budget: DecodeBudget, earlier?: unknown): MessageValue<S> => {
-    const into = (earlier as Record<string, unknown> | undefined) ?? { ...initial };
-    return readFields(reader, readEnd(reader), into, budget);
-  };
-  const writeFields = (writer: BinaryWriter, value: MessageInit<S>): void => {
-    for (const field of writers) {
+  }
+
+  #writeFields(writer: BinaryWriter, value: MessageInit<S>): void {
+    for (const field of this.#writers) {
       const one = value[field.name];
       if (one !== undefined) field.write(writer, one as never);
     }
-  };
-  return {
-    typeName,
-    typeUrl: `type.googleapis.com/${typeName}`,
-    wireType: WireType.LengthDelimited,
-    zero,
-    read,
-    write: (writer, value) => {
-      writeFields(writer.fork(), value);
-      writer.join();
-    },
-    writeFields,
-    encode: (value) => {
-      const writer = new BinaryWriter();
-      writeFields(writer, value);
-      return writer.finish();
-    },
-    decode: (bytes) =>
-      guardDecode(typeName, () =>
-        readFields(new BinaryReader(bytes), bytes.length, { ...initial }, new DecodeBudget()),
-      ),
-  };
+  }
 }
 
 /** Runs a decoder over bytes that may be anything: whatever it throws becomes an error of ours. */
