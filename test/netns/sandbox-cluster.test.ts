@@ -301,6 +301,23 @@ function defineTests(user: (typeof USERS)[number]): void {
     assert.match(missing.stderr, /not installed on this machine: no-such-program/);
   });
 
+  test('a command can be run in whichever pod an owner or a service has', async () => {
+    const names = (await podsOf('web')).map((pod) => pod.metadata.name);
+    for (const target of ['deploy/web', 'svc/web', `pod/${names[0]}`]) {
+      const hostname = await sandbox.must(
+        'exec',
+        target,
+        '-n',
+        'shop',
+        '--',
+        'cat',
+        '/proc/sys/kernel/hostname',
+      );
+      assert.ok(names.includes(hostname.trim()), target);
+    }
+    assert.equal((await sandbox.run(['exec', 'svc/nobody', '-n', 'shop', '--', 'true'])).code, 1);
+  });
+
   test('a signal to exec reaches the command', async () => {
     const script = 'trap "echo interrupted; exit 5" INT; echo ready; while :; do sleep 0.05; done';
     const child = sandbox.start(['exec', 'client', '-n', 'shop', '--', 'sh', '-c', script]);

@@ -214,6 +214,19 @@ function testBeginnings(user: User): void {
     assert.match(await sandbox.must('get', 'pods'), /fine +1\/1 +Running/);
   });
 
+  test('with a control plane of somebody else ours is left out, and the proxies are given that one', async (t) => {
+    const sandbox = fixture(t, user);
+    const root = join(sandbox.folder, 'manifest.yaml');
+    writeFileSync(root, 'a root certificate', { mode: 0o644 });
+    const proxy = 'echo "$XDS_ADDRESS $CA_ADDRESS"; cat "$XDS_ROOT_CA"; exec sleep infinity';
+    const external = ['--xds', 'https://172.30.0.1:15012', '--ca-root', root];
+    await sandbox.must('up', '--detach', '--nodes', '1', '--ztunnel', `node1=${proxy}`, ...external);
+    assert.doesNotMatch(await sandbox.must('get', 'pods', '-A'), /controlplane/);
+    const told = 'https://172.30.0.1:15012 https://172.30.0.1:15012\na root certificate';
+    await until('the proxy has started', async () => (await sandbox.must('logs', 'ztunnel')) === told);
+    assert.equal((await sandbox.run(['restart', 'controlplane'])).code, 1);
+  });
+
   test('wrong words are answered with exit code 2, a sandbox that is not there with 3', async (t) => {
     const sandbox = fixture(t, user);
     const code = async (...args: string[]) => (await sandbox.run(args)).code;

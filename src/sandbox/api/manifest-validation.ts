@@ -143,13 +143,18 @@ export function faultsOf(value: unknown): readonly Fault[] {
   return faults;
 }
 
+interface PartialPodSpec {
+  readonly containers?: readonly { readonly name: string }[];
+  readonly initContainers?: readonly unknown[];
+  readonly volumes?: readonly unknown[];
+}
+
 interface PartialManifest {
-  readonly spec?: {
-    readonly containers?: readonly { readonly name: string }[];
+  readonly spec?: PartialPodSpec & {
     readonly selector?: { readonly matchLabels?: Record<string, string> };
     readonly template?: {
       readonly metadata?: { readonly labels?: Record<string, string> };
-      readonly spec: { readonly containers: readonly { readonly name: string }[] };
+      readonly spec: PartialPodSpec;
     };
   };
 }
@@ -160,12 +165,34 @@ function checkMeaning({ spec }: PartialManifest, kind: string, report: (fault: F
     const message = 'is stored, but the sandbox runs nothing for it: use a Deployment, StatefulSet or Pod';
     report({ path: ['kind'], message, severity: 'warning' });
   }
-  if (kind === 'Pod.') checkContainers(spec?.containers, ['spec'], report);
+  if (kind === 'Pod.') checkPodSpec(spec, ['spec'], report);
   if (!kind.endsWith('.apps') || NOT_RUN.has(kind)) return;
-  checkContainers(spec?.template?.spec.containers, ['spec', 'template', 'spec'], report);
+  checkPodSpec(spec?.template?.spec, ['spec', 'template', 'spec'], report);
   if (!selects(spec?.selector?.matchLabels, spec?.template?.metadata?.labels)) {
     const path = ['spec', 'template', 'metadata', 'labels'];
     report({ path, message: 'must hold the labels of spec.selector.matchLabels', severity: 'error' });
+  }
+}
+
+/** Parts of a pod that a sandbox would leave out; without the first ones it would not be the same pod. */
+const LEFT_OUT: readonly {
+  readonly field: 'initContainers' | 'volumes';
+  readonly severity: Fault['severity'];
+}[] = [
+  { field: 'initContainers', severity: 'error' },
+  { field: 'volumes', severity: 'warning' },
+];
+
+function checkPodSpec(
+  spec: PartialPodSpec | undefined,
+  path: readonly string[],
+  report: (fault: Fault) => void,
+): void {
+  checkContainers(spec?.containers, path, report);
+  for (const { field, severity } of LEFT_OUT) {
+    const message =
+      severity === 'error' ? 'is not supported in a sandbox' : 'is ignored: a sandbox mounts nothing';
+    if ((spec?.[field] ?? []).length > 0) report({ path: [...path, field], message, severity });
   }
 }
 

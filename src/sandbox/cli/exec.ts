@@ -28,7 +28,7 @@ export async function execInPod(
   const { name, namespace, container } = options;
   const query = {
     namespace,
-    pod: pod.replace(/^pods?\//, ''),
+    pod,
     ...(container === undefined ? {} : { container }),
   };
   const target = await SandboxClient.named(name).call('container', query);

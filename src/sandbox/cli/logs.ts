@@ -1,6 +1,6 @@
 /** `ambit sandbox logs`: what a container has written. */
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { SandboxClient } from '../client/sandbox-client.ts';
 import { MESH_COMPONENTS, type MeshComponent } from '../client/sandbox-protocol.ts';
 import { sandboxErrors } from '../errors.ts';
@@ -36,10 +36,9 @@ export async function logs(pod: string, options: LogsOptions): Promise<void> {
 
 async function podLog(client: SandboxClient, pod: string, options: LogsOptions): Promise<string> {
   const { namespace, container } = options;
-  const name = pod.replace(/^pods?\//, '');
   const answer = await client.call('container', {
     namespace,
-    pod: name,
+    pod,
     ...(container === undefined ? {} : { container }),
   });
   return answer.logFile;
@@ -67,12 +66,16 @@ function openLog(path: string, pod: string): () => Buffer {
     throw sandboxErrors.AMBIT_SANDBOX_NOT_RUNNING(`pod ${pod} has not been started yet`);
   }
   process.once('exit', () => closeSync(file));
+  let position = 0;
   return () => {
     const chunks: Buffer[] = [];
+    // A log that has grown too long was begun anew.
+    if (fstatSync(file).size < position) position = 0;
     for (;;) {
       const block = Buffer.alloc(BLOCK_BYTES);
-      const length = readSync(file, block);
+      const length = readSync(file, block, 0, block.length, position);
       if (length === 0) return Buffer.concat(chunks);
+      position += length;
       chunks.push(block.subarray(0, length));
     }
   };

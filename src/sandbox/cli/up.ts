@@ -1,5 +1,6 @@
 /** `ambit sandbox up`: a cluster out of namespaces, and word of it until every pod is ready. */
 
+import { existsSync } from 'node:fs';
 import { readManifests } from '../api/manifest-file.ts';
 import type { SandboxClient } from '../client/sandbox-client.ts';
 import type { ReadinessEntry } from '../daemon/readiness.ts';
@@ -159,6 +160,7 @@ function meshConfig({ mesh, ztunnel, xds, caRoot, nodes }: UpOptions): MeshConfi
     }
     return [node, text.slice(cut + 1)] as const;
   });
+  if (caRoot !== undefined && !existsSync(caRoot)) throw usage(`--ca-root ${caRoot}: there is no such file`);
   if ((xds === undefined) !== (caRoot === undefined)) throw usage('--xds and --ca-root go together');
   const external =
     xds === undefined || caRoot === undefined ? undefined : { xdsAddress: xds, rootFile: caRoot };

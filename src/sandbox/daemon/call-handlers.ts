@@ -1,7 +1,17 @@
 /** What the daemon does when a command calls. */
 
 import type { KindInfo } from '../api/kind-registry.ts';
-import { type KubeObject, type Reference, referenceTo, type StoredPod, selects } from '../api/kube-object.ts';
+import {
+  isActive,
+  isReady,
+  type KubeObject,
+  type LabelSelector,
+  type Labels,
+  type Reference,
+  referenceTo,
+  type StoredPod,
+  selects,
+} from '../api/kube-object.ts';
 import type {
   ContainerAnswer,
   ContainerQuery,
@@ -84,8 +94,7 @@ function byName(a: KubeObject, b: KubeObject): number {
 }
 
 function describeContainer({ cluster }: HandlerContext, query: ContainerQuery): ContainerAnswer {
-  const reference = { kind: 'Pod', group: '', namespace: query.namespace, name: query.pod };
-  const pod = cluster.api.require(reference) as StoredPod;
+  const pod = requirePod(cluster, query);
   const runner = cluster.kubelet.runnerOf(pod);
   const containers = runner?.containers ?? [];
   const container =
@@ -106,6 +115,26 @@ function describeContainer({ cluster }: HandlerContext, query: ContainerQuery): 
     env: command.kind === 'command' ? command.env : {},
     ...(spec.workingDir === undefined ? {} : { workingDirectory: spec.workingDir }),
   };
+}
+
+/** `web-1`, `pod/web-1`, or the owner of pods, as `deploy/web`: then one of its pods, a ready one if there is any. */
+function requirePod(
+  { api, store }: HandlerContext['cluster'],
+  { pod, namespace }: ContainerQuery,
+): StoredPod {
+  const [kind, name] = pod.includes('/') ? (pod.split('/') as [string, string]) : ['pod', pod];
+  const info = api.requireKind(kind);
+  const object = api.require({ kind: info.kind, group: info.group, namespace, name });
+  if (object.kind === 'Pod') return object as StoredPod;
+  const { selector } = (object.spec ?? {}) as { readonly selector?: LabelSelector };
+  const wanted = selector?.matchLabels ?? (selector as Labels | undefined);
+  const pods = store.list('Pod').filter((one) => {
+    const { labels, namespace: own } = one.metadata;
+    return own === namespace && isActive(one) && selects(wanted, labels);
+  });
+  const found = pods.find(isReady) ?? pods[0];
+  if (found !== undefined) return found;
+  throw sandboxErrors.AMBIT_SANDBOX_NOT_FOUND(`${pod} has no pods in namespace ${namespace}`);
 }
 
 async function restart(

@@ -49,6 +49,22 @@ export function pidsInNamespaceOf(member: number | 'self'): ReadonlyMap<number, 
   return found;
 }
 
+let mountNamespaces:
+  | { readonly takenMs: number; readonly pids: ReadonlyMap<string, readonly number[]> }
+  | undefined;
+/** A thousand pods that end together look at the table of processes once, not a thousand times. */
+const MOUNT_TABLE_MS = 50;
+
+/** The processes in the mount namespace of this one; what started within the last moments may be missing. */
+export function pidsSharingMounts(member: number): readonly number[] {
+  const nowMs = performance.now();
+  if (mountNamespaces === undefined || nowMs - mountNamespaces.takenMs > MOUNT_TABLE_MS) {
+    const byNamespace = Map.groupBy(listPids(), (pid) => namespaceOf(pid, 'mnt') ?? '');
+    mountNamespaces = { takenMs: nowMs, pids: byNamespace };
+  }
+  return mountNamespaces.pids.get(namespaceOf(member, 'mnt') ?? ' ') ?? [];
+}
+
 /** The children of a process that nsenter and unshare fork. */
 export function childrenOf(pid: number): readonly number[] {
   try {

@@ -75,7 +75,7 @@ function containerEnvironment(pod: StoredPod, container: Container): Environment
     // Half of what a small Node program costs at its start is reading its source.
     ...(cache === undefined ? {} : { NODE_COMPILE_CACHE: cache }),
     PATH: CONTAINER_PATH,
-    HOME: '/root',
+    HOME: '/',
     HOSTNAME: pod.spec?.hostname ?? name,
     POD_NAME: name,
     POD_NAMESPACE: namespace,

@@ -4,11 +4,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Backoff } from '../../base/backoff.ts';
+import { logger } from '../../telemetry/log.ts';
 import type { Container, StoredPod } from '../api/kube-object.ts';
 import { now } from '../api/object-store.ts';
 import { type ContainerCommand, containerCommand } from './container-command.ts';
 import type { ContainerState, ContainerStatus, TerminatedState } from './container-state.ts';
 import { type ProbeAnswer, ProbeLoop, type ProbeSpec } from './probe-loop.ts';
+
+const log = logger('kubelet');
 
 export interface ContainerOptions {
   readonly spec: Container;
@@ -166,9 +169,22 @@ export class ContainerRunner {
         finishedAt: now(),
       },
     };
+    if (!this.#stopping) this.#tellEnd(exitCode, message);
     if (!this.#stopping && this.#wantsRestart(exitCode)) this.#scheduleRestart(this.#state);
     this.#options.onChange();
     resolve();
+  }
+
+  #tellEnd(exitCode: number, words: string | undefined): void {
+    const { namespace, name } = this.#options.currentPod().metadata;
+    const pod = `${namespace}/${name}`;
+    log.info('a container has ended', {
+      pod,
+      container: this.name,
+      exitCode,
+      restarts: this.#restartCount,
+      words,
+    });
   }
 
   #wantsRestart(exitCode: number): boolean {

@@ -114,6 +114,22 @@ test('two containers of one name, or none at all, are refused', () => {
   assert.match(faultsOf(pod([]))[0]!.message, /at least one container/);
 });
 
+test('what a sandbox would leave out of a pod is refused, or told', () => {
+  const more = {
+    initContainers: [{ name: 'init', image: 'host' }],
+    volumes: [{ name: 'data', emptyDir: {} }],
+  };
+  const spec = { containers: [{ name: 'app', image: 'host' }], ...more };
+  const faults = faultsOf({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec });
+  assert.deepEqual(
+    faults.map(({ path, severity }) => [path.join('.'), severity]),
+    [
+      ['spec.initContainers', 'error'],
+      ['spec.volumes', 'warning'],
+    ],
+  );
+});
+
 test('a kind that runs nothing here is a warning; an unknown one is nobody’s business', () => {
   const job = faultsOf({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'j' } });
   assert.deepEqual(
