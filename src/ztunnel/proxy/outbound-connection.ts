@@ -7,6 +7,7 @@ import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
 import {
+  type GatewayDecision,
   type OutboundDecision,
   resolveOutbound,
   withResolvedAddress,
@@ -20,7 +21,7 @@ import { relayTunnel } from './hbone-relay.ts';
 import { MAX_DIAL_ATTEMPTS } from './limits.ts';
 import { relayPlain } from './plain-relay.ts';
 import type { ServedPod } from './served-pod.ts';
-import type { OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
+import type { InnerWish, OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
 
 type Decision = Exclude<OutboundDecision, { kind: 'refused' }>;
 
@@ -121,8 +122,9 @@ export class OutboundConnection implements TcpSocketHandler {
       authority,
       source: this.#source!,
       sourceAddress: this.#socket.remoteAddress,
-      expectedIdentities: decision.expectedIdentities.flatMap((uri) => parseSpiffeId(uri) ?? []),
+      expectedIdentities: identitiesIn(decision.expectedIdentities),
       serviceHostname: decision.service?.hostname,
+      ...(decision.kind === 'gateway' && { inner: innerOf(decision) }),
     };
     this.#cancelDial = this.#tunnels.open(tunnel, {
       onOpen: (open) => this.#onTunnel(decision, address, { ...open, authority }),
@@ -211,6 +213,15 @@ export class OutboundConnection implements TcpSocketHandler {
       },
     };
   }
+}
+
+/** A name that is no SPIFFE ID cannot be anybody's and is left out. */
+function identitiesIn(uris: readonly string[]): SpiffeId[] {
+  return uris.flatMap((uri) => parseSpiffeId(uri) ?? []);
+}
+
+function innerOf({ inner }: GatewayDecision): InnerWish {
+  return { ...inner, expectedIdentities: identitiesIn(inner.expectedIdentities) };
 }
 
 function serviceName(service: Service | undefined): ConnectionParties['service'] {

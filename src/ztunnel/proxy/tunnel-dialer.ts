@@ -7,6 +7,7 @@ import type { Baggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, connectHeaders } from '../../hbone/connect-request.ts';
 import { type ConnectTarget, parseConnectTarget } from '../../hbone/connect-target.ts';
 import { HbonePool, type PoolKey } from '../../hbone/hbone-pool.ts';
+import { NestedTunnel } from '../../hbone/nested-tunnel.ts';
 import type { SecureStream } from '../../hbone/secure-stream.ts';
 import { newTraceparent } from '../../hbone/trace-context.ts';
 import type { Tunnel } from '../../hbone/tunnel.ts';
@@ -29,6 +30,15 @@ export interface TunnelWish {
   readonly sourceAddress: SocketAddress;
   readonly expectedIdentities: readonly SpiffeId[];
   readonly serviceHostname: string | undefined;
+  /** Set for a workload on another network: the tunnel inside the tunnel to its gateway. */
+  readonly inner?: InnerWish | undefined;
+}
+
+export interface InnerWish {
+  readonly authority: string;
+  readonly expectedIdentities: readonly SpiffeId[];
+  /** Value of x-forwarded-network. */
+  readonly forwardedNetwork: string;
 }
 
 export interface OpenTunnel {
@@ -59,7 +69,7 @@ export class TunnelDialer {
     this.#pool = new HbonePool<DialKey>({
       counters: pod.context.http2Counters,
       dial: (key, handler) => this.#dial(key, handler),
-      verifyPeer: (key, chain) => this.#verify(key, chain),
+      verifyPeer: (key, chain) => this.#verifyPeer(key.peer, key.expected, chain),
     });
   }
 
@@ -85,17 +95,44 @@ export class TunnelDialer {
 
   #request(wish: TunnelWish, callbacks: TunnelCallbacks): () => void {
     const key = this.#keyOf(wish);
+    let cancelInner = () => {};
     const request = this.#pool.connect(key, headersOf(wish), {
       onTunnel: (tunnel) => {
         const { identity, chain } = key.peer;
-        callbacks.onOpen({ tunnel, peerIdentity: identity!, peerChain: chain });
+        if (wish.inner === undefined) callbacks.onOpen({ tunnel, peerIdentity: identity!, peerChain: chain });
+        else cancelInner = this.#nest(tunnel, wish, wish.inner, callbacks);
       },
       onFailed: (error, { status, nothingMoved }) => {
         const retryable = nothingMoved || status === ConnectStatus.unavailable;
         callbacks.onFailed(hboneDialError(error, wish.address), retryable);
       },
     });
-    return () => request.cancel();
+    return () => {
+      request.cancel();
+      cancelInner();
+    };
+  }
+
+  /** A second handshake inside the tunnel to the gateway, with whoever the gateway has picked. */
+  #nest(outer: Tunnel, wish: TunnelWish, inner: InnerWish, callbacks: TunnelCallbacks): () => void {
+    const { context, identityUri } = this.#pod;
+    const peer: DialKey['peer'] = { identity: undefined, chain: [] };
+    const contexts = context.tls.require(identityUri);
+    const nested = new NestedTunnel({
+      reactor: context.reactor,
+      counters: context.http2Counters,
+      outer,
+      remote: wish.address,
+      secure: (socket, handler) => TlsStream.client(socket, contexts.client, handler),
+      verifyPeer: (chain) => this.#verifyPeer(peer, inner.expectedIdentities, chain),
+      headers: headersOf({ ...wish, authority: inner.authority }, inner.forwardedNetwork),
+      handler: {
+        onTunnel: (tunnel) =>
+          callbacks.onOpen({ tunnel, peerIdentity: peer.identity!, peerChain: peer.chain }),
+        onFailed: (error, { nothingMoved }) => callbacks.onFailed(error, nothingMoved),
+      },
+    });
+    return () => nested.cancel();
   }
 
   /** One key object for each destination, so that the peer found by a handshake is known to every tunnel on it. */
@@ -125,12 +162,16 @@ export class TunnelDialer {
     return TlsStream.client(socket, contexts.client, handler);
   }
 
-  #verify(key: DialKey, chain: Uint8Array[]): AmbitError | undefined {
+  #verifyPeer(
+    peer: DialKey['peer'],
+    expected: readonly SpiffeId[],
+    chain: Uint8Array[],
+  ): AmbitError | undefined {
     const { revocations } = this.#pod.context;
-    const verdict = verifyUpstream(chain, key.expected, { list: revocations, nowMs: Date.now() });
+    const verdict = verifyUpstream(chain, expected, { list: revocations, nowMs: Date.now() });
     if (verdict.kind === 'refused') return verdict.error;
-    key.peer.identity = verdict.identity;
-    key.peer.chain = chain;
+    peer.identity = verdict.identity;
+    peer.chain = chain;
     return undefined;
   }
 }
@@ -142,13 +183,14 @@ function isContexts(result: ContextPair | AmbitError): result is ContextPair {
   return 'client' in result;
 }
 
-function headersOf(wish: TunnelWish): HeaderList {
+function headersOf(wish: TunnelWish, sourceNetwork?: string): HeaderList {
   return connectHeaders({
     target: targetOf(wish.authority),
     baggage: baggageOf(wish.source),
     source: wish.sourceAddress,
     ...(wish.serviceHostname !== undefined && { serviceHostname: wish.serviceHostname }),
     traceparent: newTraceparent(),
+    ...(sourceNetwork !== undefined && { sourceNetwork }),
   });
 }
 
