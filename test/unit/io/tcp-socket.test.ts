@@ -314,5 +314,5 @@ test('a thousand connections leave no descriptor behind', async () => {
     for (const client of clients) client.socket!.close();
     await until(() => open === 0);
   }
-  assert.equal(descriptorCount(), before);
+  assert.ok(descriptorCount() <= before);
 });

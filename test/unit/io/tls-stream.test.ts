@@ -560,7 +560,7 @@ test('a thousand connections leave no descriptor behind', async () => {
   await settle(1);
   const before = descriptorCount();
   for (let round = 0; round < 10; round++) await settle(100);
-  assert.equal(descriptorCount(), before);
+  assert.ok(descriptorCount() <= before);
 });
 
 test('a handshake that is not done in time ends the connection, at both roles', async () => {
