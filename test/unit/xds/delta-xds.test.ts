@@ -266,6 +266,17 @@ test('a client that does not read is sent the latest state later, and costs no m
   assert.equal(names.size, 100);
 });
 
+test('a burst of changes is one push with the latest states', async (t) => {
+  const plane = await startControlPlane(t);
+  const proxy = new NodeProxy(t, plane.port);
+  await eventually('ready', () => proxy.client.ready);
+  const before = proxy.updates.length;
+  for (let i = 0; i < 500; i++) plane.put(`w${i % 10}`, `state ${i}`);
+  await eventually('the last state', () => proxy.resources.get('w9') === 'state 499');
+  assert.equal(proxy.updates.length, before + 1);
+  assert.equal(proxy.resources.size, 10);
+});
+
 test('resources are served by name and by address, and names can be given up', async (t) => {
   const plane = await startControlPlane(t);
   const bytes = Buffer.from('pod');
