@@ -1,6 +1,6 @@
 /** Writes docs/errors.md out of the error catalogues of src/, so that every code is explained and none twice. */
 
-import { globSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { AmbitError } from '../src/base/errors.ts';
 
@@ -17,8 +17,8 @@ type Catalogue = Readonly<Record<string, (message: string) => AmbitError>>;
 
 async function sectionOf(path: string): Promise<string> {
   const module = (await import(path)) as Record<string, Catalogue>;
-  const catalogues = Object.values(module).filter((value) => typeof value === 'object');
-  const rows = catalogues
+  const rows = Object.values(module)
+    .filter((value) => typeof value === 'object' && Object.keys(value).some((key) => key.startsWith('AMBIT_')))
     .flatMap((catalogue) => Object.values(catalogue))
     .map((factory) => factory(''))
     .map((error) => `| <a id="${error.code}"></a>\`${error.code}\` | ${error.side} | ${error.hint} |`);
@@ -26,11 +26,10 @@ async function sectionOf(path: string): Promise<string> {
   return `\n## ${folder}\n\n| code | side | what to do |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
-const paths = globSync('src/**/errors.ts', { cwd: ROOT }).map((path) => join(ROOT, path));
-const sections = await Promise.all(
-  paths
-    .filter((path) => !path.endsWith('src/base/errors.ts'))
-    .sort()
-    .map(sectionOf),
-);
+const paths = globSync('src/**/*.ts', { cwd: ROOT })
+  .map((path) => join(ROOT, path))
+  .filter((path) => / = errorCatalogue\(\{/.test(readFileSync(path, 'utf8')))
+  .sort();
+const sections: string[] = [];
+for (const path of paths) sections.push(await sectionOf(path));
 writeFileSync(join(ROOT, 'docs', 'errors.md'), HEAD + sections.join(''));

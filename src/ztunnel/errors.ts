@@ -67,7 +67,6 @@ const FLAG_OF_CODE: Readonly<Record<string, ResponseFlag>> = {
   AMBIT_PEER_REVOKED: 'CERT_REVOKED',
   AMBIT_IDENTITY_UNAVAILABLE: 'IDENTITY_ERROR',
   AMBIT_HBONE_DIAL_TIMEOUT: 'NETWORK_POLICY',
-  AMBIT_TLS_HANDSHAKE: 'TLS_FAILURE',
 };
 
 /** The label value for how a connection ended; `-` for a good end. */
