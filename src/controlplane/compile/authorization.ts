@@ -5,6 +5,7 @@ import type { AuthorizationPolicy, PolicyTargetReference } from '../../objects/i
 import { convertRule, type RuleResult } from './authorization-rule.ts';
 import type { DesiredCondition } from './desired-condition.ts';
 import type { CompileContext } from './object-lookup.ts';
+import { bindWaypoint } from './waypoint-binding.ts';
 import { ANNOTATIONS } from './well-known-keys.ts';
 
 const ZTUNNEL_ACCEPTED = 'ZtunnelAccepted';
@@ -93,20 +94,39 @@ function consequence(action: 'ALLOW' | 'DENY', lost: number, total: number): str
   return lost === 0 ? kept.trimStart() : `${lost} of ${total} rules have no effect.${kept}`;
 }
 
-/** Policies with targets are for waypoints; here is only said when nothing will ever enforce one. */
+/** Policies with targets are for waypoints; here is only said when none of them will enforce one. */
 function targetCondition(
   context: CompileContext,
   policy: AuthorizationPolicy,
   targets: readonly PolicyTargetReference[],
 ): DesiredCondition | undefined {
-  const missing = targets.find((target) => !exists(context, policy.metadata.namespace, target));
-  if (missing === undefined) return undefined;
-  const message = `${missing.kind} ${missing.name} does not exist`;
-  return { type: 'WaypointAccepted', status: 'False', reason: 'TargetNotFound', message };
+  const { namespace } = policy.metadata;
+  const refuse = (reason: string, message: string): DesiredCondition => ({
+    type: 'WaypointAccepted',
+    status: 'False',
+    reason,
+    message,
+  });
+  for (const { kind, name } of targets) {
+    const state = targetState(context, namespace, kind, name);
+    if (state === 'missing') return refuse('TargetNotFound', `${kind} ${name} does not exist`);
+    if (state === 'without waypoint') {
+      return refuse('AncestorNotBound', `${kind} ${name} has no waypoint, so nothing enforces this policy`);
+    }
+  }
+  return undefined;
 }
 
-function exists(context: CompileContext, namespace: string, { kind, name }: PolicyTargetReference): boolean {
-  if (kind === 'GatewayClass') return context.objects.get('GatewayClass', '', name) !== undefined;
-  if (kind !== 'Gateway' && kind !== 'Service' && kind !== 'ServiceEntry') return false;
-  return context.objects.get(kind, namespace, name) !== undefined;
+type TargetState = 'missing' | 'without waypoint' | 'there';
+
+function targetState(context: CompileContext, namespace: string, kind: string, name: string): TargetState {
+  if (kind === 'Service' || kind === 'ServiceEntry') {
+    const target = context.objects.get(kind, namespace, name);
+    if (target === undefined) return 'missing';
+    const { waypoint } = bindWaypoint(context, target.metadata, 'service');
+    return waypoint === undefined ? 'without waypoint' : 'there';
+  }
+  const gateway = kind === 'Gateway' && context.objects.get('Gateway', namespace, name) !== undefined;
+  const ofClass = kind === 'GatewayClass' && context.objects.get('GatewayClass', '', name) !== undefined;
+  return gateway || ofClass ? 'there' : 'missing';
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createCertificateRequest } from '../../../src/identity/certificate-request.ts';
@@ -11,6 +12,7 @@ import { KeyPair } from '../../../src/identity/key-pair.ts';
 import { MeshState } from '../../../src/mesh/mesh-state.ts';
 import { AUTHORIZATION_TYPE_URL, applyUpdate } from '../../../src/xds/mesh-resources.ts';
 import { eventually } from '../../support/eventually.ts';
+import { putFile } from '../../support/manifest-folder.ts';
 import { make, pod, service, waypoint } from '../../support/mesh-objects.ts';
 import { ControlPlaneFixture } from './control-plane-fixture.ts';
 
@@ -19,6 +21,10 @@ const HOST = 'web.shop.svc.cluster.local';
 
 const web = (ready = true) =>
   pod({ name: 'web', ip: '10.0.0.1', labels: { app: 'web' }, node: 'n1', serviceAccount: 'seller', ready });
+
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((one) => one?.some(({ address }) => address === '::1'));
+}
 
 test('a node proxy gets the mesh, and every change of it', async (t) => {
   const fixture = new ControlPlaneFixture(t);
@@ -79,7 +85,6 @@ test('a broken file changes nothing at the proxy and is shown to the operator', 
   await fixture.start();
   const { state, client } = await fixture.connectState();
   await eventually('the first state', () => client.ready);
-  const { putFile } = await import('../../support/manifest-folder.ts');
   putFile(join(fixture.folder, 'web.json'), '{"apiVersion": "v1", "kind": "Pod", ');
   fixture.put('other', pod({ name: 'other', ip: '10.0.0.2' }));
   await eventually('the other pod', () => state.workloadByUid('Kubernetes//Pod/shop/other'));
@@ -187,6 +192,15 @@ test('pages tell health, metrics, and what is served', async (t) => {
   assert.deepEqual(Object.keys(one.workload), [WEB]);
   assert.deepEqual(one.workload[WEB].services, { [`shop/${HOST}`]: [{ servicePort: 80, targetPort: 8080 }] });
   assert.equal((await fixture.page('/debug/none')).status, 404);
+});
+
+test('without a host both families are served', async (t) => {
+  const fixture = await new ControlPlaneFixture(t).start({ listen: { port: 0 }, http: { port: 0 } });
+  for (const host of ['127.0.0.1', ...(hasIpv6() ? ['[::1]'] : [])]) {
+    assert.equal((await fetch(`http://${host}:${fixture.server.httpPort}/healthz`)).status, 200);
+  }
+  const { state } = await fixture.connectState();
+  await eventually('the proxy', () => state.workloadByUid('Kubernetes//Pod/ambit-system/ztunnel-n1'));
 });
 
 test('what cannot be had is said at the start', async (t) => {

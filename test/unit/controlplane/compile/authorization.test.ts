@@ -14,7 +14,7 @@ import type {
   AuthorizationSource,
 } from '../../../../src/objects/istio-types.ts';
 import { compileMesh } from '../../../support/compile-mesh.ts';
-import { type MetaInput, make, pod, service } from '../../../support/mesh-objects.ts';
+import { type MetaInput, make, pod, service, waypoint } from '../../../support/mesh-objects.ts';
 
 function policy(spec: AuthorizationPolicySpec, metadata: Partial<MetaInput> = {}) {
   return make('AuthorizationPolicy', { name: 'p', ...metadata }, { spec });
@@ -76,12 +76,19 @@ test('CUSTOM and AUDIT are not sent, and the condition says so', () => {
   }
 });
 
-test('a policy with targets is not for node proxies; a target that is not there is reported', () => {
-  const targetRefs = [{ kind: 'Service', group: '', name: 'web' }];
-  assert.equal(compiled({ targetRefs }).sent, undefined);
-  assert.deepEqual(compiled({ targetRefs }).conditions, ['WaypointAccepted=False/TargetNotFound']);
-  const there = compileMesh([service({ name: 'web' }), policy({ targetRef: targetRefs[0]! })]);
-  assert.deepEqual([there.authorizations.p, there.conditions('p')], [undefined, []]);
+test('a policy with targets is not for node proxies; one that no waypoint will enforce is reported', () => {
+  const target = { kind: 'Service', group: '', name: 'web' };
+  const withTarget = policy({ targetRefs: [target] });
+  assert.equal(compiled({ targetRefs: [target] }).sent, undefined);
+  assert.deepEqual(compiled({ targetRefs: [target] }).conditions, ['WaypointAccepted=False/TargetNotFound']);
+  const unbound = compileMesh([service({ name: 'web' }), withTarget]);
+  assert.deepEqual(unbound.conditions('p'), ['WaypointAccepted=False/AncestorNotBound']);
+  const labels = { 'istio.io/use-waypoint': 'wp' };
+  const bound = compileMesh([waypoint({ name: 'wp' }), service({ name: 'web', labels }), withTarget]);
+  assert.deepEqual([bound.authorizations.p, bound.conditions('p')], [undefined, []]);
+  const gateway = policy({ targetRef: { kind: 'Gateway', name: 'wp' } });
+  assert.deepEqual(compileMesh([waypoint({ name: 'wp' }), gateway]).conditions('p'), []);
+  assert.deepEqual(compileMesh([gateway]).conditions('p'), ['WaypointAccepted=False/TargetNotFound']);
   assert.deepEqual(compiled({ targetRefs: [{ kind: 'Pod', name: 'web' }] }).conditions, [
     'WaypointAccepted=False/TargetNotFound',
   ]);

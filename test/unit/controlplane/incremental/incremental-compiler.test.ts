@@ -413,3 +413,19 @@ test('a readiness change in a large EndpointSlice compiles no pod again', () => 
   assert.equal(compiler.apply([{ type: 'upsert', object: fewer }]).compiled.length, 2);
   assert.equal(backing(), 49, 'a pod that is in no slice of the service does not back it');
 });
+
+test('an object that cannot be compiled keeps what it was, and harms no other', () => {
+  const compiler = new IncrementalCompiler(DEFAULT_COMPILE_OPTIONS);
+  const good = pod({ name: 'a', ip: '10.0.0.1' });
+  compiler.apply(additions([good]));
+  const bad = { ...good, status: { podIP: '10.0.0.9', podIPs: 5 } } as unknown as MeshObject;
+  const { upserted } = compiler.apply(additions([bad, pod({ name: 'b', ip: '10.0.0.2' })]));
+  assert.deepEqual(
+    upserted.map((one) => one.name),
+    ['Kubernetes//Pod/shop/b'],
+  );
+  assert.equal(compiler.count('workload'), 2);
+  compiler.apply(additions([pod({ name: 'a', ip: '10.0.0.3' })]));
+  const again = [...compiler.resources()].find((one) => one.name === 'Kubernetes//Pod/shop/a');
+  assert.deepEqual(again?.kind === 'workload' && again.value.addresses, ['10.0.0.3']);
+});
