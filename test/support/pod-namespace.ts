@@ -53,8 +53,12 @@ export class PodNamespace {
   }
 
   /** What a server at the other end says, by a process with a socket in this namespace. */
-  async read(ip: string, port: number): Promise<string> {
-    const script = `exec 3<>/dev/tcp/${ip}/${port} && cat <&3`;
+  read(ip: string, port: number): Promise<string> {
+    return this.runAsync(`exec 3<>/dev/tcp/${ip}/${port} && cat <&3`);
+  }
+
+  /** Runs a script of bash while this process goes on. */
+  async runAsync(script: string): Promise<string> {
     const args = ['netns', 'exec', this.name, 'timeout', '5', 'bash', '-c', script];
     return (await execFileAsync('ip', args)).stdout;
   }
