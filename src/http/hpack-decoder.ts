@@ -26,12 +26,14 @@ const MAX_TABLE_SIZE_UPDATES = 2;
 /** Integers beyond 28 bits mean nothing here: every length and index is far smaller. */
 const MAX_INTEGER_SHIFT = 28;
 const SCRATCH_BYTES = 4096;
+const NOTHING = new Uint8Array(0);
 
 /** One per connection and direction. Not re-entrant. */
 export class HpackDecoder {
   readonly #limits: HpackDecoderLimits;
   readonly #table: HpackDynamicTable;
-  #bytes: Uint8Array = new Uint8Array(0);
+  // Of the caller, and only during a call: it is a pooled buffer, which must not be kept alive here.
+  #bytes: Uint8Array = NOTHING;
   #at = 0;
   #end = 0;
   #invalid = false;
@@ -65,6 +67,7 @@ export class HpackDecoder {
     this.#headers = [];
     this.#sizeUpdates();
     while (this.#at < this.#end && !this.#invalid) this.#field();
+    this.#bytes = NOTHING;
     if (this.#invalid) return 'invalid';
     return this.#tooLarge ? 'too-large' : 'ok';
   }

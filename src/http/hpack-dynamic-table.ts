@@ -3,20 +3,18 @@
 import { FIELD_OVERHEAD_BYTES, type HeaderField } from './header-list.ts';
 
 const NO_FIELD: HeaderField = ['', ''];
+const MIN_ENTRIES = 8;
 
 export class HpackDynamicTable {
-  readonly #ring: HeaderField[];
+  /** As long as it has ever been needed, so that a connection that says little costs little. */
+  #ring: HeaderField[] = [];
   #newest = 0;
   #count = 0;
   #size = 0;
   #maxSize: number;
 
-  /** @param capacityBytes the most that `resize` will ever be given. */
-  constructor(capacityBytes: number) {
-    this.#ring = new Array<HeaderField>(Math.max(1, Math.floor(capacityBytes / FIELD_OVERHEAD_BYTES))).fill(
-      NO_FIELD,
-    );
-    this.#maxSize = capacityBytes;
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize;
   }
 
   get count(): number {
@@ -42,6 +40,7 @@ export class HpackDynamicTable {
     const size = fieldSize(field);
     this.#evictTo(this.#maxSize - size);
     if (size > this.#maxSize) return;
+    if (this.#count === this.#ring.length) this.#grow();
     this.#newest = (this.#newest + 1) % this.#ring.length;
     this.#ring[this.#newest] = field;
     this.#count++;
@@ -55,6 +54,14 @@ export class HpackDynamicTable {
   resize(maxSize: number): void {
     this.#maxSize = maxSize;
     this.#evictTo(maxSize);
+  }
+
+  /** Oldest first, with room for as many again. */
+  #grow(): void {
+    const inOrder = Array.from({ length: this.#count }, (_, i) => this.at(this.#count - 1 - i)!);
+    const free = new Array<HeaderField>(Math.max(MIN_ENTRIES, this.#count)).fill(NO_FIELD);
+    this.#ring = [...inOrder, ...free];
+    this.#newest = (this.#count - 1 + this.#ring.length) % this.#ring.length;
   }
 
   #evictTo(size: number): void {

@@ -19,6 +19,7 @@ const FIELD_PREFIX_BYTES = 15;
 /** Two table size updates at most. */
 const BLOCK_PREFIX_BYTES = 10;
 const QUESTION_MARK = 0x3f;
+const NOTHING = new Uint8Array(0);
 
 /** Most octets that the list can take. */
 export function maxEncodedSize(headers: HeaderList): number {
@@ -31,7 +32,8 @@ export function maxEncodedSize(headers: HeaderList): number {
 export class HpackEncoder {
   readonly #table: HpackDynamicTable;
   readonly #capacity: number;
-  #out: Uint8Array = new Uint8Array(0);
+  // Of the caller, and only during a call: it is a pooled buffer, which must not be kept alive here.
+  #out: Uint8Array = NOTHING;
   #at = 0;
   #smallestPending = -1;
 
@@ -55,6 +57,7 @@ export class HpackEncoder {
     this.#at = offset;
     this.#sizeUpdates();
     for (const field of headers) this.#field(field);
+    this.#out = NOTHING;
     return this.#at;
   }
 

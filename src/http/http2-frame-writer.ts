@@ -31,13 +31,15 @@ const SCRATCH_BYTES = 192;
 const GOAWAY_RESERVE_BYTES = SCRATCH_BYTES;
 const MAX_GOAWAY_TEXT = SCRATCH_BYTES - FRAME_HEADER_BYTES - 8;
 
+/** A frame is made here and copied where it belongs, in one go: all connections of the thread share it. */
+const scratch = new Uint8Array(SCRATCH_BYTES);
+
 /** The one writer of a connection's output. */
 export class Http2FrameWriter {
   readonly encoder = new HpackEncoder(HEADER_TABLE_BYTES);
   /** The peer's SETTINGS_MAX_FRAME_SIZE. */
   maxFrameSize = MIN_MAX_FRAME_BYTES;
   readonly #stream: ByteStream;
-  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   /** Called when a peer made us queue more replies than it reads. */
   readonly #onQueueFull: () => void;
   #queue: Uint8Array[] = [];
@@ -117,9 +119,9 @@ export class Http2FrameWriter {
   settings(entries: readonly number[]): void {
     let at = this.#begin((entries.length / 2) * 6, SETTINGS, 0);
     for (let i = 0; i < entries.length; i += 2) {
-      this.#scratch[at] = entries[i]! >>> 8;
-      this.#scratch[at + 1] = entries[i]!;
-      putUint32(this.#scratch, at + 2, entries[i + 1]!);
+      scratch[at] = entries[i]! >>> 8;
+      scratch[at + 1] = entries[i]!;
+      putUint32(scratch, at + 2, entries[i + 1]!);
       at += 6;
     }
     this.#send(at);
@@ -131,20 +133,20 @@ export class Http2FrameWriter {
 
   ping(ack: boolean, high: number, low: number): void {
     const at = this.#begin(8, ack ? PING | FrameFlag.ack : PING, 0);
-    putUint32(this.#scratch, at, high);
-    putUint32(this.#scratch, at + 4, low);
+    putUint32(scratch, at, high);
+    putUint32(scratch, at + 4, low);
     this.#send(at + 8);
   }
 
   rstStream(streamId: number, errorCode: number): void {
     const at = this.#begin(4, RST_STREAM, streamId);
-    putUint32(this.#scratch, at, errorCode);
+    putUint32(scratch, at, errorCode);
     this.#send(at + 4);
   }
 
   windowUpdate(streamId: number, increment: number): void {
     const at = this.#begin(4, WINDOW_UPDATE, streamId);
-    putUint32(this.#scratch, at, increment);
+    putUint32(scratch, at, increment);
     this.#send(at + 4);
   }
 
@@ -152,10 +154,10 @@ export class Http2FrameWriter {
   goAway(lastStreamId: number, errorCode: number, text: string): void {
     const length = Math.min(text.length, MAX_GOAWAY_TEXT);
     const at = this.#begin(8 + length, GOAWAY, 0);
-    putUint32(this.#scratch, at, lastStreamId);
-    putUint32(this.#scratch, at + 4, errorCode);
-    for (let i = 0; i < length; i++) this.#scratch[at + 8 + i] = text.charCodeAt(i) & 0x7f;
-    const bytes = this.#scratch.subarray(0, at + 8 + length);
+    putUint32(scratch, at, lastStreamId);
+    putUint32(scratch, at + 4, errorCode);
+    for (let i = 0; i < length; i++) scratch[at + 8 + i] = text.charCodeAt(i) & 0x7f;
+    const bytes = scratch.subarray(0, at + 8 + length);
     if (this.#stream.output.space() < bytes.length) return;
     this.#stream.output.append(bytes);
     this.#stream.flushSoon();
@@ -175,8 +177,8 @@ export class Http2FrameWriter {
   }
 
   #begin(length: number, typeAndFlags: number, streamId: number): number {
-    putFrameHeader(this.#scratch, 0, length, typeAndFlags);
-    putStreamId(this.#scratch, 0, streamId);
+    putFrameHeader(scratch, 0, length, typeAndFlags);
+    putStreamId(scratch, 0, streamId);
     return FRAME_HEADER_BYTES;
   }
 
@@ -188,13 +190,13 @@ export class Http2FrameWriter {
     if (this.#queue.length === 0 && this.#hasRoom(length)) {
       const output = this.#stream.output;
       const target = output.buffer.bytes;
-      for (let i = 0; i < length; i++) target[output.end + i] = this.#scratch[i]!;
+      for (let i = 0; i < length; i++) target[output.end + i] = scratch[i]!;
       output.end += length;
       this.#stream.flushSoon();
       return;
     }
     this.#stream.outputSpace();
     if (this.#queue.length >= MAX_QUEUED_REPLIES) this.#onQueueFull();
-    else this.#queue.push(this.#scratch.slice(0, length));
+    else this.#queue.push(scratch.slice(0, length));
   }
 }

@@ -17,7 +17,7 @@ export const HEADER_RESERVE_BYTES = 4096;
 /** With less room than this a DATA frame waits for the next flush: small frames cost more than they carry. */
 export const MIN_DATA_BYTES = 2048;
 /** Closed streams remembered, to tell a late frame from a violation. */
-export const REMEMBERED_STREAMS = 256;
+export const REMEMBERED_STREAMS = 128;
 /** The peer's first SETTINGS, and its acknowledgement of ours, must have come by then. */
 export const SETTINGS_TIMEOUT_MS = 10_000;
 /** After GOAWAY the peer may still be sending; without reading on, the kernel's RST would destroy the GOAWAY. */

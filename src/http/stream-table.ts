@@ -11,12 +11,14 @@ import type { Http2Stream } from './http2-stream.ts';
 export type StreamFate = 'idle' | 'ended' | 'reset-by-us' | 'reset-by-peer' | 'forgotten';
 export type StreamEnding = Exclude<StreamFate, 'idle' | 'forgotten'>;
 
+const ENDINGS: readonly StreamEnding[] = ['ended', 'reset-by-us', 'reset-by-peer'];
+
 export class StreamTable {
   readonly #isServer: boolean;
   readonly #open = new Map<number, Http2Stream>();
-  /** A ring of the last streams that closed, and how. */
+  /** A ring of the last streams that closed, and how (an index of ENDINGS). */
   readonly #closedIds = new Int32Array(REMEMBERED_STREAMS);
-  readonly #endings = new Array<StreamEnding>(REMEMBERED_STREAMS).fill('ended');
+  readonly #endings = new Uint8Array(REMEMBERED_STREAMS);
   #nextClosed = 0;
   #ringIsFull = false;
   // Frames come in bunches for one stream.
@@ -88,7 +90,7 @@ export class StreamTable {
   /** Also for streams that were refused before they were ever in the table. */
   remember(streamId: number, ending: StreamEnding): void {
     this.#closedIds[this.#nextClosed] = streamId;
-    this.#endings[this.#nextClosed] = ending;
+    this.#endings[this.#nextClosed] = ENDINGS.indexOf(ending);
     this.#nextClosed = (this.#nextClosed + 1) % REMEMBERED_STREAMS;
     if (this.#nextClosed === 0) this.#ringIsFull = true;
   }
@@ -98,7 +100,7 @@ export class StreamTable {
     const own = (streamId % 2 === 1) !== this.#isServer;
     if (own ? streamId >= this.#nextOwnId : streamId > this.#lastPeerId) return 'idle';
     const at = this.#closedIds.lastIndexOf(streamId);
-    if (at >= 0) return this.#endings[at]!;
+    if (at >= 0) return ENDINGS[this.#endings[at]!]!;
     return this.#ringIsFull ? 'forgotten' : 'idle';
   }
 }

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { type HeaderField, headerListSize } from '../../../src/http/header-list.ts';
 import { HpackDecoder } from '../../../src/http/hpack-decoder.ts';
@@ -193,4 +196,21 @@ for (const [why, block] of invalidBlocks) {
 
 test('a table size update of the full size is fine', () => {
   assert.deepEqual(decoded(new HpackDecoder(LIMITS), hex('20 3f e1 1f 82')), [[':method', 'GET']]);
+});
+
+test('the memory of a block is not kept alive by the codec that has worked on it', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const encoder = new HpackEncoder(4096);
+  const decoder = new HpackDecoder(LIMITS);
+  const buffer = ((): WeakRef<Uint8Array> => {
+    const bytes = new Uint8Array(256 * 1024);
+    const end = encoder.encode([['x-a', 'some value']], bytes, 0);
+    assert.equal(decoder.decode(bytes, 0, end), 'ok');
+    return new WeakRef(bytes);
+  })();
+  await nextTurn();
+  collect();
+  assert.equal(buffer.deref(), undefined);
+  assert.equal(decoder.headers.length + encoder.encode([], new Uint8Array(20), 0), 1);
 });
