@@ -14,10 +14,3 @@ export function headerValue(headers: HeaderList, name: string): string | undefin
   for (const field of headers) if (field[0] === name) return field[1];
   return undefined;
 }
-
-/** Size as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2). */
-export function headerListSize(headers: HeaderList): number {
-  let size = 0;
-  for (const [name, value] of headers) size += name.length + value.length + FIELD_OVERHEAD_BYTES;
-  return size;
-}

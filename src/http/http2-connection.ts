@@ -19,7 +19,7 @@ export interface Http2ConnectionEvents {
   onReady(): void;
   /** Servers: a request whose form is sound; `onEnd()` of the handler follows when it has no body. */
   onRequest?(stream: Http2Stream, headers: HeaderList, endOfStream: boolean): Http2StreamHandler;
-  /** The peer takes no new streams, or has run out of identifiers. */
+  /** The peer takes no new streams; those that are open go on. */
   onGoAway?(): void;
   /** A stream has ended, or the peer has raised its limit. */
   onStreamsAvailable?(): void;
@@ -67,10 +67,6 @@ export class Http2Connection implements ByteStreamHandler {
     });
     stream.handler = this;
     options.counters.connections++;
-  }
-
-  get stream(): ByteStream {
-    return this.#stream;
   }
 
   get openStreams(): number {
