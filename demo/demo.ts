@@ -73,7 +73,7 @@ async function showPlainText(): Promise<void> {
     `${result.ok} orders placed; the capture between the nodes holds ${readable.length} lines of readable HTTP:`,
   );
   quote(readable.slice(0, 3));
-  byHand(`bin/ambit sandbox node exec node1 --name ${NAME} -- tcpdump -Z root -A -i eth0 tcp`);
+  byHand(`bin/ambit sandbox node exec node1 --name ${NAME} -- ambit packets --interface eth0`);
 }
 
 /** A shopper who never stops ordering; whatever fails from here on is counted. */
@@ -124,7 +124,7 @@ async function showEncryption(): Promise<void> {
   const { result, packets } = await captureWhile(sandbox, () => call('frontend', 'http://orders/', 20));
   if (result.failed > 0) throw new Error('calls fail in the mesh');
   const readable = packets.filter((line) => /GET \/|HTTP\/1\.1|"pod"/.test(line));
-  const tunnelled = packets.filter((line) => /\.15008[ :]/.test(line));
+  const tunnelled = packets.filter((line) => /:15008 /.test(line));
   if (readable.length > 0) throw new Error(`plain text on the wire: ${readable[0]}`);
   if (tunnelled.length === 0) throw new Error('nothing went through port 15008');
   saw(`${result.ok} orders placed; ${tunnelled.length} packets to or from port 15008, not one readable line`);
@@ -198,13 +198,13 @@ async function showTelemetry(): Promise<void> {
   if (lines.length === 0) throw new Error('the proxy of node2 counted no mutual TLS');
   saw(`node2 counts connections by who called whom; ${lines.length} series of mutual TLS, such as:`);
   quote(lines.slice(0, 2).map(shortenSeries));
-  const log = await sandbox.run('logs', 'ztunnel', '--node', 'node2');
+  const log = await sandbox.run('logs', 'ztunnel-node2', '-n', 'ambit-system');
   const denied = log.split('\n').filter((line) => /access.*policy rejection/.test(line));
   const complete = log.split('\n').filter((line) => /access.*connection complete/.test(line));
   if (denied.length === 0 || complete.length === 0) throw new Error('the access log lacks what happened');
   saw('its access log has a line for every connection, and the reason for every refusal:');
   quote([...complete.slice(-1), ...denied.slice(-1)]);
-  byHand(`bin/ambit sandbox logs ztunnel --node node2 --name ${NAME}`);
+  byHand(`bin/ambit sandbox logs ztunnel-node2 -n ambit-system --name ${NAME}`);
 }
 
 /** A series has 23 labels; these are the ones a person asks for first. */

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 const ROOT = join(import.meta.dirname, '..');
-const AMBIT = join(ROOT, 'bin', 'ambit');
+/** The program of this checkout. */
+export const AMBIT = join(ROOT, 'bin', 'ambit');
 const POLL_MS = 200;
 
 export interface CommandResult {

@@ -8,6 +8,7 @@ const PROCESSES: Readonly<Record<string, () => Promise<Run>>> = {
   cni: async () => (await import('./cni/command.ts')).runCni,
   controlplane: async () => (await import('./controlplane/command.ts')).runControlplane,
   sandbox: async () => (await import('./sandbox/command.ts')).runSandbox,
+  packets: async () => (await import('./sandbox/packets/command.ts')).runPackets,
   echo: async () => (await import('./sandbox/echo/command.ts')).runEcho,
 };
 
