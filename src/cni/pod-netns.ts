@@ -2,7 +2,7 @@
 
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { AmbitError, messageOf } from '../base/errors.ts';
+import { AmbitError } from '../base/errors.ts';
 import type { IpAddress } from '../base/ip.ts';
 import { NetworkNamespace } from '../sys/network-namespace.ts';
 import { cniErrors } from './errors.ts';
@@ -97,7 +97,7 @@ export class NetnsFolder implements NetnsFinder {
   #openVerified(query: NetnsQuery, path: string): PodNetns | undefined {
     const namespace = openNamespace(path);
     if (namespace === undefined) return undefined;
-    if (query.ips.some((ip) => readAddresses(namespace).includes(ip))) return { namespace, path };
+    if (query.ips.some((ip) => addressesIn(namespace).includes(ip))) return { namespace, path };
     namespace.close();
     this.#entries.delete(path);
     return undefined;
@@ -121,7 +121,7 @@ export class NetnsFolder implements NetnsFinder {
     const namespace = openNamespace(path);
     if (namespace === undefined) return [];
     const { inode } = namespace;
-    const addresses = inode === this.#hostInode ? [] : readAddresses(namespace);
+    const addresses = inode === this.#hostInode ? [] : addressesIn(namespace);
     namespace.close();
     return [[path, { inode, addresses, readAtMs }]];
   }
@@ -137,21 +137,16 @@ function inodeOf(path: string): string | undefined {
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
 }
 
+/** Undefined when there is none, or when it is some other file: such a one cannot be entered. */
 function openNamespace(path: string): NetworkNamespace | undefined {
+  let namespace: NetworkNamespace | undefined;
   try {
-    return NetworkNamespace.open(path);
-  } catch (thrown) {
-    if (thrown instanceof AmbitError) return undefined;
-    throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(`${path}: ${messageOf(thrown)}`, thrown);
-  }
-}
-
-/** A file that is no namespace (its mount is gone) cannot be entered: it holds nothing. */
-function readAddresses(namespace: NetworkNamespace): IpAddress[] {
-  try {
-    return addressesIn(namespace);
+    namespace = NetworkNamespace.open(path);
+    namespace.run(() => {});
+    return namespace;
   } catch {
-    return [];
+    namespace?.close();
+    return undefined;
   }
 }
 

@@ -36,6 +36,11 @@ interface FamilyFacts {
 }
 
 const NOT_FROM_PROXY = `-m mark ! --mark ${PROXY_MARK}`;
+/**
+ * `--syn`, in the words of iptables-save: only the first packet of a connection is redirected. Packets of connections
+ * that were open when the pod was enrolled look new to connection tracking; redirected, they would be reset.
+ */
+const FIRST_PACKET = '--tcp-flags FIN,SYN,RST,ACK SYN';
 
 /** The chains of one address family. */
 export function redirectionRules(options: RedirectionOptions, family: IpFamily): RuleSet {
@@ -87,7 +92,7 @@ function mangleOutput(): string[] {
 function natPrerouting(facts: FamilyFacts): string[] {
   const { options, loopback, probeSource } = facts;
   const virtual = options.virtualInterfaces.flatMap((name) => [
-    `-i ${name} -p tcp -j REDIRECT --to-ports ${OUTBOUND_PORT}`,
+    `-i ${name} -p tcp -m tcp ${FIRST_PACKET} -j REDIRECT --to-ports ${OUTBOUND_PORT}`,
     `-i ${name} -p tcp -j RETURN`,
   ]);
   if (!options.inboundCapture) return virtual;
@@ -95,7 +100,7 @@ function natPrerouting(facts: FamilyFacts): string[] {
     ...virtual,
     `-s ${probeSource} -p tcp -j ACCEPT`,
     ...options.excludedInboundPorts.map((port) => `-p tcp -m tcp --dport ${port} -j RETURN`),
-    `! -d ${loopback} -p tcp -m tcp ! --dport ${HBONE_PORT} ${NOT_FROM_PROXY} -j REDIRECT --to-ports ${INBOUND_PLAINTEXT_PORT}`,
+    `! -d ${loopback} -p tcp -m tcp ! --dport ${HBONE_PORT} ${FIRST_PACKET} ${NOT_FROM_PROXY} -j REDIRECT --to-ports ${INBOUND_PLAINTEXT_PORT}`,
   ];
 }
 
@@ -108,7 +113,7 @@ function natOutput(facts: FamilyFacts): string[] {
     ...(options.dnsCapture ? dnsCapture(loopback) : []),
     `-p tcp -m mark --mark ${RETURN_MARK} -j ACCEPT`,
     `! -d ${loopback} -o lo -j ACCEPT`,
-    `! -d ${loopback} -p tcp ${NOT_FROM_PROXY} -j REDIRECT --to-ports ${OUTBOUND_PORT}`,
+    `! -d ${loopback} -p tcp -m tcp ${FIRST_PACKET} ${NOT_FROM_PROXY} -j REDIRECT --to-ports ${OUTBOUND_PORT}`,
   ];
 }
 

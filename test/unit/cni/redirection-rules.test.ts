@@ -47,13 +47,13 @@ test('an ordinary pod gets the full set for IPv4, redirection last', () => {
     '-A PREROUTING -j ISTIO_PRERT',
     '-A OUTPUT -j ISTIO_OUTPUT',
     '-A ISTIO_PRERT -s 169.254.7.127 -p tcp -j ACCEPT',
-    '-A ISTIO_PRERT ! -d 127.0.0.1/32 -p tcp -m tcp ! --dport 15008 -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15006',
+    '-A ISTIO_PRERT ! -d 127.0.0.1/32 -p tcp -m tcp ! --dport 15008 --tcp-flags FIN,SYN,RST,ACK SYN -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15006',
     '-A ISTIO_OUTPUT -d 169.254.7.127 -p tcp -j ACCEPT',
     '-A ISTIO_OUTPUT ! -o lo -p udp -m udp --dport 53 -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15053',
     '-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -p tcp -m tcp --dport 53 -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15053',
     '-A ISTIO_OUTPUT -p tcp -m mark --mark 0x111/0xfff -j ACCEPT',
     '-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -o lo -j ACCEPT',
-    '-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -p tcp -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15001',
+    '-A ISTIO_OUTPUT ! -d 127.0.0.1/32 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15001',
     'COMMIT',
   ]);
 });
@@ -81,11 +81,13 @@ test('without DNS capture nothing is said of port 53 and the raw table is left a
 
 test('virtual interfaces come first and count as outbound', () => {
   const lines = fresh({ virtualInterfaces: ['br0', 'vnet1'] }, 4);
-  const start = lines.indexOf('-A ISTIO_PRERT -i br0 -p tcp -j REDIRECT --to-ports 15001');
+  const start = lines.indexOf(
+    '-A ISTIO_PRERT -i br0 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 15001',
+  );
   assert.deepEqual(lines.slice(start, start + 5), [
-    '-A ISTIO_PRERT -i br0 -p tcp -j REDIRECT --to-ports 15001',
+    '-A ISTIO_PRERT -i br0 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 15001',
     '-A ISTIO_PRERT -i br0 -p tcp -j RETURN',
-    '-A ISTIO_PRERT -i vnet1 -p tcp -j REDIRECT --to-ports 15001',
+    '-A ISTIO_PRERT -i vnet1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 15001',
     '-A ISTIO_PRERT -i vnet1 -p tcp -j RETURN',
     '-A ISTIO_PRERT -s 169.254.7.127 -p tcp -j ACCEPT',
   ]);
