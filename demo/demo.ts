@@ -73,7 +73,7 @@ async function showPlainText(): Promise<void> {
     `${result.ok} orders placed; the capture between the nodes holds ${readable.length} lines of readable HTTP:`,
   );
   quote(readable.slice(0, 3));
-  byHand(`bin/ambit sandbox node exec node1 --name ${NAME} -- ambit packets --interface eth0`);
+  byHand(`bin/ambit sandbox node exec node1 --name ${NAME} -- $PWD/bin/ambit packets`);
 }
 
 /** A shopper who never stops ordering; whatever fails from here on is counted. */
