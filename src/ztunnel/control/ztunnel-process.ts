@@ -152,6 +152,16 @@ export class ZtunnelProcess {
   #onMeshKnown(): void {
     this.#readiness.done(XDS_TASK);
     this.#zds.start();
+    this.#serveSelf();
+  }
+
+  /** Its own pod is a destination like any other, so that what scrapes it can do so within the mesh. */
+  #serveSelf(): void {
+    const { podName: name, podNamespace: namespace, serviceAccount } = this.#config;
+    if (name === '' || namespace === '' || serviceAccount === '') return;
+    const pod = { uid: 'self', name, namespace, serviceAccount, searchDomains: [] };
+    this.#feed.podStarted(pod);
+    this.#pool.broadcast({ kind: 'serve-self', pod });
   }
 
   async #resolve(hostname: string): Promise<void> {

@@ -73,7 +73,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   /** The application sees its client's address, except where the pod calls itself. */
   #spoofedSource(): SocketAddress | undefined {
     const { ip } = this.#socket.remoteAddress;
-    const wanted = this.#pod.context.config.originalSource && ip !== this.#destination.ip;
+    const wanted = this.#pod.keepsSource && ip !== this.#destination.ip;
     return wanted ? { ip, port: 0 } : undefined;
   }
 

@@ -99,7 +99,7 @@ export class InboundTunnel {
     if (forward.proxyProtocol !== undefined) {
       return config.localhostAppTunnel ? { ip: forward.dial.ip, port: 0 } : undefined;
     }
-    return config.originalSource && ip !== forward.dial.ip ? { ip, port: 0 } : undefined;
+    return this.#pod.keepsSource && ip !== forward.dial.ip ? { ip, port: 0 } : undefined;
   }
 
   #onConnected(forward: InboundForward, upstream: TcpSocket): void {

@@ -66,6 +66,8 @@ export type ToReactor =
       readonly attempt: number;
     }
   | { readonly kind: 'pod-remove'; readonly uid: string }
+  /** Take HBONE for the proxy's own pod, in its own namespace. */
+  | { readonly kind: 'serve-self'; readonly pod: PodInfo }
   | { readonly kind: 'identity'; readonly material: IdentityMaterial | IdentityUnavailable }
   /** The content of the revocation list file; undefined when there is none. */
   | { readonly kind: 'revocations'; readonly content: Uint8Array | undefined }

@@ -16,28 +16,25 @@ export const INBOUND_HBONE_PORT = 15008;
 export interface PodListenerOptions {
   readonly reactor: Reactor;
   readonly namespace: NetworkNamespace;
-  readonly mark: number;
+  /** SO_MARK of the sockets; none in the proxy's own namespace, where no rule looks at it. */
+  readonly mark: number | undefined;
   readonly ipv6: boolean;
 }
 
-export type AcceptHandlers = Readonly<
-  Record<'outbound' | 'plaintext' | 'hbone', (socket: TcpSocket) => void>
->;
+/** A port and what becomes of connections to it. */
+export interface PodListener {
+  readonly port: number;
+  readonly onAccept: (socket: TcpSocket) => void;
+}
 
 /**
- * Opens all three, or none.
+ * Opens all of them, or none.
  * @throws AmbitError AMBIT_POD_START_FAILED
  */
-export function openPodListeners(options: PodListenerOptions, handlers: AcceptHandlers): TcpListener[] {
+export function openPodListeners(options: PodListenerOptions, wanted: readonly PodListener[]): TcpListener[] {
   const listeners: TcpListener[] = [];
   try {
-    for (const [port, onAccept] of [
-      [OUTBOUND_PORT, handlers.outbound],
-      [INBOUND_PLAINTEXT_PORT, handlers.plaintext],
-      [INBOUND_HBONE_PORT, handlers.hbone],
-    ] as const) {
-      listeners.push(listen(options, port, onAccept));
-    }
+    for (const { port, onAccept } of wanted) listeners.push(listen(options, port, onAccept));
     return listeners;
   } catch (thrown) {
     for (const listener of listeners) listener.close();

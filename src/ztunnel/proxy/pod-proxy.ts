@@ -18,7 +18,13 @@ import { InboundTunnels } from './inbound-tunnels.ts';
 import { CONNECT_TIMEOUT_MS, MAX_CONNECTIONS_PER_POD } from './limits.ts';
 import type { PodInfo } from './messages.ts';
 import { OutboundConnection } from './outbound-connection.ts';
-import { openPodListeners } from './pod-listeners.ts';
+import {
+  INBOUND_HBONE_PORT,
+  INBOUND_PLAINTEXT_PORT,
+  OUTBOUND_PORT,
+  openPodListeners,
+  type PodListener,
+} from './pod-listeners.ts';
 import { countLimit, type ReactorContext } from './reactor-context.ts';
 import type { DialCallbacks, ServedPod } from './served-pod.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
@@ -32,15 +38,21 @@ export class PodProxy implements ServedPod {
   readonly info: PodInfo;
   readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
+  readonly #isSelf: boolean;
   readonly #inbound: InboundTunnels;
   #listeners: TcpListener[] = [];
   #dns: DnsProxy | undefined;
 
-  /** The descriptor stays the main thread's, which closes it after every thread has let the pod go. */
-  constructor(context: ReactorContext, info: PodInfo, namespaceFd: number) {
+  /**
+   * The descriptor stays the main thread's, which closes it after every thread has let the pod go. Without one the pod
+   * is the proxy itself, in the namespace it runs in.
+   */
+  constructor(context: ReactorContext, info: PodInfo, namespaceFd: number | undefined) {
     this.context = context;
     this.info = info;
-    this.#namespace = NetworkNamespace.fromFd(namespaceFd);
+    this.#isSelf = namespaceFd === undefined;
+    this.#namespace =
+      namespaceFd === undefined ? NetworkNamespace.current() : NetworkNamespace.fromFd(namespaceFd);
     this.#tunnels = new TunnelDialer(this);
     this.#inbound = new InboundTunnels(this);
   }
@@ -66,22 +78,44 @@ export class PodProxy implements ServedPod {
     return this.context.mesh.workloadByUid(this.workloadUid);
   }
 
+  /** Nothing in the proxy's own namespace would bring the answers to a foreign address back to it. */
+  get keepsSource(): boolean {
+    return this.context.config.originalSource && !this.#isSelf;
+  }
+
+  get #mark(): number | undefined {
+    return this.#isSelf ? undefined : this.context.config.packetMark;
+  }
+
   /** @throws AmbitError when a listener cannot be opened; nothing is left open then. */
   start(): void {
     const { reactor, config } = this.context;
-    const options = { reactor, namespace: this.#namespace, mark: config.packetMark, ipv6: config.ipv6 };
-    this.#listeners = openPodListeners(options, {
-      outbound: (socket) =>
-        this.#admit(socket, () => new OutboundConnection(this, this.#tunnels, socket).start()),
-      plaintext: (socket) => this.#admit(socket, () => new InboundPlaintext(this, socket).start()),
-      hbone: (socket) => this.#inbound.accept(socket),
-    });
+    const options = { reactor, namespace: this.#namespace, mark: this.#mark, ipv6: config.ipv6 };
+    this.#listeners = openPodListeners(options, this.#wantedListeners());
     try {
-      if (config.dnsProxy) this.#startDns();
+      if (config.dnsProxy && !this.#isSelf) this.#startDns();
     } catch (thrown) {
       this.stopListening();
       throw errors.AMBIT_POD_START_FAILED(`DNS could not be served in the pod: ${messageOf(thrown)}`, thrown);
     }
+  }
+
+  /** Nothing is redirected to the proxy itself: it only takes HBONE, so that its metrics can be read through it. */
+  #wantedListeners(): PodListener[] {
+    const hbone = { port: INBOUND_HBONE_PORT, onAccept: (socket: TcpSocket) => this.#inbound.accept(socket) };
+    if (this.#isSelf) return [hbone];
+    return [
+      hbone,
+      {
+        port: OUTBOUND_PORT,
+        onAccept: (socket) =>
+          this.#admit(socket, () => new OutboundConnection(this, this.#tunnels, socket).start()),
+      },
+      {
+        port: INBOUND_PLAINTEXT_PORT,
+        onAccept: (socket) => this.#admit(socket, () => new InboundPlaintext(this, socket).start()),
+      },
+    ];
   }
 
   /** Takes no new connection; those that are open go on. */
@@ -147,7 +181,7 @@ export class PodProxy implements ServedPod {
     const { enabled, timeSeconds, intervalSeconds, retries } = config.keepAlive;
     return {
       namespace: this.#namespace,
-      mark: config.packetMark,
+      mark: this.#mark,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       ...(source !== undefined && { transparent: true, bindTo: source }),
       ...(enabled && {

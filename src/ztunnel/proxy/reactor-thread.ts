@@ -106,6 +106,8 @@ class ReactorThread {
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':
         return this.#removePod(message.uid);
+      case 'serve-self':
+        return this.#serveSelf(message.pod);
       case 'identity':
         return context.tls.update(message.material);
       case 'revocations':
@@ -139,6 +141,17 @@ class ReactorThread {
       }
     }
     say({ kind: 'pod-started', uid: info.uid, attempt, error });
+  }
+
+  /** Another process may hold the port where the network is the host's; then the proxy is only reached in plain text. */
+  #serveSelf(info: PodInfo): void {
+    const pod = new PodProxy(this.#context, info, undefined);
+    try {
+      pod.start();
+      this.#pods.set(info.uid, pod);
+    } catch (thrown) {
+      log.warn('no HBONE for the proxy itself', { error: messageOf(thrown) });
+    }
   }
 
   #removePod(uid: string): void {

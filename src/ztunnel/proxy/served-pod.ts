@@ -21,6 +21,8 @@ export interface ServedPod {
   readonly identityUri: string;
   /** The name under which the control plane describes this pod. */
   readonly workloadUid: string;
+  /** Whether the application sees the addresses of its clients. */
+  readonly keepsSource: boolean;
   /** Calls back with the workload, or with undefined when the control plane does not tell of it in time. */
   whenWorkloadKnown(callback: (workload: Workload | undefined) => void): void;
   /** The error for the latter. */
