@@ -1,20 +1,50 @@
 /** Native buffers of this thread that nobody uses now, by size: an idle connection holds none. */
 
+import { discardContent, mapBuffer } from '../sys/mapped-memory.ts';
 import { NativeBuffer } from '../sys/native-buffer.ts';
 
-/** Free buffers kept per size; more are left to the garbage collector (32 of 256 KiB are 8 MiB per thread). */
-const MAX_FREE_PER_SIZE = 32;
+/**
+ * From this size on buffers are mapped and kept for good, since during a turn there may be one for every connection
+ * that has something to say, each with a page or two in use. In bytes.
+ */
+const MAPPED_FROM = 64 * 1024;
+/** Free buffers that may keep what was written to them; of the others only this much. */
+const MAX_WARM = 16;
+const MAX_USED_OF_OTHERS = 16 * 1024;
+/** Free buffers below MAPPED_FROM that are kept; the rest is left to the garbage collector. */
+const MAX_FREE_SMALL = 256;
 
 const freeBySize = new Map<number, NativeBuffer[]>();
+let lent = 0;
+
+/** Buffers of this thread that were acquired and not released. */
+export function buffersInUse(): number {
+  return lent;
+}
+
+function freeOf(size: number): NativeBuffer[] {
+  let free = freeBySize.get(size);
+  if (free === undefined) {
+    free = [];
+    freeBySize.set(size, free);
+  }
+  return free;
+}
 
 /** A buffer of exactly `size` bytes with undefined content. */
 export function acquireBuffer(size: number): NativeBuffer {
-  return freeBySize.get(size)?.pop() ?? new NativeBuffer(size);
+  lent++;
+  return freeOf(size).pop() ?? (size < MAPPED_FROM ? new NativeBuffer(size) : mapBuffer(size));
 }
 
-/** Takes a buffer back; the caller must not touch it again. */
-export function releaseBuffer(buffer: NativeBuffer): void {
-  const free = freeBySize.get(buffer.size);
-  if (free === undefined) freeBySize.set(buffer.size, [buffer]);
-  else if (free.length < MAX_FREE_PER_SIZE) free.push(buffer);
+/** Takes a buffer back of which the first `used` bytes were written to; the caller must not touch it again. */
+export function releaseBuffer(buffer: NativeBuffer, used = buffer.size): void {
+  lent--;
+  const free = freeOf(buffer.size);
+  if (buffer.size < MAPPED_FROM) {
+    if (free.length < MAX_FREE_SMALL) free.push(buffer);
+    return;
+  }
+  if (free.length >= MAX_WARM && used > MAX_USED_OF_OTHERS) discardContent(buffer);
+  free.push(buffer);
 }

@@ -15,6 +15,8 @@ export class ByteQueue {
   start = 0;
   end = 0;
   #buffer: NativeBuffer | undefined;
+  /** How far the buffer was written to since it was lent. */
+  #highest = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -42,6 +44,7 @@ export class ByteQueue {
   }
 
   clear(): void {
+    if (this.end > this.#highest) this.#highest = this.end;
     this.start = 0;
     this.end = 0;
   }
@@ -55,6 +58,7 @@ export class ByteQueue {
   /** Moves what waits to the front, so that all free space is behind it. */
   compact(): void {
     if (this.start === 0) return;
+    if (this.end > this.#highest) this.#highest = this.end;
     if (this.start < this.end) this.buffer.bytes.copyWithin(0, this.start, this.end);
     this.end -= this.start;
     this.start = 0;
@@ -72,9 +76,10 @@ export class ByteQueue {
   settle(): void {
     if (this.#buffer === undefined) return;
     if (this.start === this.end) {
-      releaseBuffer(this.#buffer);
-      this.#buffer = undefined;
       this.clear();
+      releaseBuffer(this.#buffer, this.#highest);
+      this.#buffer = undefined;
+      this.#highest = 0;
     } else if (this.length <= SMALL_SIZE && this.#buffer.size > SMALL_SIZE) {
       this.#moveTo(SMALL_SIZE);
     }
@@ -84,9 +89,10 @@ export class ByteQueue {
     const from = this.#buffer!;
     const to = acquireBuffer(size);
     to.bytes.set(from.bytes.subarray(this.start, this.end));
+    releaseBuffer(from, Math.max(this.#highest, this.end));
     this.end -= this.start;
     this.start = 0;
     this.#buffer = to;
-    releaseBuffer(from);
+    this.#highest = 0;
   }
 }

@@ -58,6 +58,12 @@ export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 export const F_SETPIPE_SZ = 1031;
 
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_PRIVATE = 0x2;
+export const MAP_ANONYMOUS = 0x20;
+export const MADV_DONTNEED = 4;
+
 export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWNET = 0x40000000;
 export const MS_NOSUID = 0x2;

@@ -11,6 +11,7 @@ import './process-exit.ts';
  */
 const INT = 'i32';
 const UINT = 'u32';
+const LONG = 'i64';
 const SIZE = 'u64';
 const POINTER = 'pointer';
 const STRING = 'string';
@@ -31,6 +32,8 @@ export const libc = self.getFunctions({
   getsockname: { arguments: [INT, POINTER, POINTER], return: INT },
   getsockopt: { arguments: [INT, INT, INT, POINTER, POINTER], return: INT },
   listen: { arguments: [INT, INT], return: INT },
+  madvise: { arguments: [POINTER, SIZE, INT], return: INT },
+  mmap: { arguments: [POINTER, SIZE, INT, INT, INT, LONG], return: POINTER },
   mount: { arguments: [STRING, STRING, STRING, SIZE, STRING], return: INT },
   pipe2: { arguments: [POINTER, INT], return: INT },
   read: { arguments: [INT, POINTER, SIZE], return: INT },

@@ -18,9 +18,8 @@ export class NativeBuffer {
     baseOf = (buffer) => buffer.#address;
   }
 
-  constructor(size: number) {
-    // Not a typed array of its own: V8 keeps small ones inside the heap, where the collector moves them.
-    const memory = new ArrayBuffer(size);
+  /** `memory` is for src/sys only. Not a typed array: V8 keeps small ones in its heap, where the collector moves them. */
+  constructor(size: number, memory = new ArrayBuffer(size)) {
     this.size = size;
     this.bytes = new Uint8Array(memory);
     this.view = new DataView(memory);

@@ -55,6 +55,7 @@ export const openssl = self.getFunctions({
   SSL_has_pending: { arguments: [POINTER], return: INT },
   SSL_new: { arguments: [POINTER], return: POINTER },
   SSL_read: { arguments: [POINTER, POINTER, INT], return: INT },
+  SSL_rstate_string: { arguments: [POINTER], return: POINTER },
   SSL_set0_rbio: { arguments: [POINTER, POINTER], return: VOID },
   SSL_set0_wbio: { arguments: [POINTER, POINTER], return: VOID },
   SSL_set_accept_state: { arguments: [POINTER], return: VOID },
@@ -96,6 +97,11 @@ export function drainErrors(): OpensslError[] {
     });
   }
   return errors;
+}
+
+/** Whether a connection holds the beginning of a record, be it just the header, which does not count as pending. */
+export function isWithinRecord(ssl: bigint): boolean {
+  return openssl.SSL_has_pending(ssl) === 1 || textAt(openssl.SSL_rstate_string(ssl), 2) === 'RB';
 }
 
 /** The text of an X509_V_ERR_ code. */

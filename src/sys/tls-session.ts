@@ -81,7 +81,7 @@ export class TlsSession {
     const count = openssl.SSL_read(this.#ssl, addressAt(buffer, offset, length), length);
     if (count > 0) return count;
     const result = this.#explain(count, lastErrno());
-    if (result === TLS_WAIT) this.#recordCut = openssl.SSL_has_pending(this.#ssl) === 1;
+    if (result === TLS_WAIT) this.#recordCut = o.isWithinRecord(this.#ssl);
     return result;
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { acquireBuffer, releaseBuffer } from '../../../src/io/buffer-pool.ts';
+import { acquireBuffer, buffersInUse, releaseBuffer } from '../../../src/io/buffer-pool.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
 
 const CAPACITY = 16 * 1024;
@@ -72,4 +72,21 @@ test('the pool gives back what it was given, by size', () => {
   assert.equal(acquireBuffer(200), large);
   assert.equal(acquireBuffer(100), small);
   assert.notEqual(acquireBuffer(100), small);
+});
+
+test('a large buffer that was full and is not among the few kept warm gives its pages back', () => {
+  const size = 128 * 1024;
+  const lent = Array.from({ length: 40 }, () => acquireBuffer(size));
+  const before = buffersInUse();
+  for (const buffer of lent) buffer.bytes.fill(7);
+  for (const buffer of lent) releaseBuffer(buffer, size);
+  assert.equal(buffersInUse(), before - 40);
+  const again = Array.from({ length: 40 }, () => acquireBuffer(size));
+  assert.deepEqual(new Set(again), new Set(lent));
+  const warm = again.filter((buffer) => buffer.bytes[size - 1] === 7);
+  assert.equal(warm.length, 16);
+  for (const buffer of again) releaseBuffer(buffer, 100);
+  const third = Array.from({ length: 40 }, () => acquireBuffer(size));
+  assert.equal(third.filter((buffer) => buffer.bytes[size - 1] === 7).length, 16);
+  for (const buffer of third) releaseBuffer(buffer);
 });
