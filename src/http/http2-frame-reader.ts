@@ -2,6 +2,7 @@
 
 import type { ByteQueue } from '../io/byte-queue.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
+import { HeaderFragments } from './header-fragments.ts';
 import type { FloodCause } from './http2-counters.ts';
 import { Http2ErrorCode } from './http2-error-code.ts';
 import {
@@ -88,8 +89,7 @@ export class Http2FrameReader {
   // The header block that END_HEADERS has not ended yet; 0 for none.
   #blockStreamId = 0;
   #continuations = 0;
-  #fragments = EMPTY;
-  #fragmentBytes = 0;
+  readonly #fragments = new HeaderFragments();
 
   constructor(sink: FrameSink, options: FrameReaderOptions) {
     this.#sink = sink;
@@ -100,7 +100,7 @@ export class Http2FrameReader {
   /** No frame is reported any more. */
   stop(): void {
     this.#stopped = true;
-    this.#fragments = EMPTY;
+    this.#fragments.clear();
   }
 
   /** Consumes what is complete; DATA and header fragments are consumed as they come. */
@@ -220,7 +220,6 @@ export class Http2FrameReader {
     this.#block.streamId = this.#streamId;
     this.#block.endOfStream = (this.#flags & FrameFlag.endStream) !== 0;
     this.#continuations = 0;
-    this.#fragmentBytes = 0;
     return this.#beginFragment(input);
   }
 
@@ -233,13 +232,13 @@ export class Http2FrameReader {
   }
 
   #beginFragment(input: ByteQueue): boolean {
-    if (this.#fragmentBytes + this.#remaining > this.#options.maxHeaderBlock)
+    if (this.#fragments.length + this.#remaining > this.#options.maxHeaderBlock)
       return this.#flood('headerBlocks');
     const ends = (this.#flags & FrameFlag.endHeaders) !== 0;
-    if (ends && this.#fragmentBytes === 0 && this.#remaining <= input.length)
+    if (ends && this.#fragments.length === 0 && this.#remaining <= input.length)
       return this.#blockInPlace(input);
     this.#blockStreamId = this.#streamId;
-    this.#growFragments(this.#fragmentBytes + this.#remaining);
+    this.#fragments.expect(this.#remaining);
     this.#phase = FRAGMENT;
     return true;
   }
@@ -256,14 +255,12 @@ export class Http2FrameReader {
   #fragmentPayload(input: ByteQueue): boolean {
     const count = Math.min(this.#remaining, input.length);
     if (count === 0 && this.#remaining > 0) return false;
-    const from = input.start;
-    this.#fragments.set(input.buffer.bytes.subarray(from, from + count), this.#fragmentBytes);
+    this.#fragments.add(input.buffer.bytes.subarray(input.start, input.start + count));
     input.consume(count);
-    this.#fragmentBytes += count;
     this.#remaining -= count;
     if (this.#remaining > 0) return false;
     if ((this.#flags & FrameFlag.endHeaders) === 0) this.#skipPadding();
-    else this.#finishBlock(this.#fragments, 0, this.#fragmentBytes);
+    else this.#finishBlock(this.#fragments.bytes, 0, this.#fragments.length);
     return true;
   }
 
@@ -273,17 +270,10 @@ export class Http2FrameReader {
     block.start = start;
     block.end = end;
     this.#blockStreamId = 0;
-    this.#fragments = EMPTY;
+    this.#fragments.clear();
     this.#skipPadding();
     this.#sink.onHeaderBlock(block);
     block.bytes = EMPTY;
-  }
-
-  #growFragments(size: number): void {
-    if (this.#fragments.length >= size) return;
-    const grown = new Uint8Array(Math.max(size, this.#fragments.length * 2));
-    grown.set(this.#fragments.subarray(0, this.#fragmentBytes));
-    this.#fragments = grown;
   }
 
   /**

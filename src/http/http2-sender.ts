@@ -29,6 +29,7 @@ export class Http2Sender {
   // Streams that want to write, in turn; entries before #front have been served.
   readonly #waiting: Http2Stream[] = [];
   #front = 0;
+  #serving = false;
 
   /** @param hooks told when the peer lets replies pile up, and when a block that had to wait is on its way. */
   constructor(
@@ -65,7 +66,9 @@ export class Http2Sender {
       return 0;
     }
     const space = this.writer.dataSpace();
-    if (space < MIN_DATA_BYTES || this.#window <= 0) {
+    // Whoever comes by chance does not pass those that wait: they are served as soon as there is room.
+    const mustWait = this.waiting > 0 && !this.#serving;
+    if (mustWait || space < MIN_DATA_BYTES || this.#window <= 0) {
       this.enqueue(stream);
       return 0;
     }
@@ -132,11 +135,13 @@ export class Http2Sender {
   /** Lets the streams that waited write, each in its turn, until room or window is used up. */
   resume(): void {
     if (!this.writer.drainQueue() || !this.#resumeHeaders()) return;
+    this.#serving = true;
     for (let turns = this.waiting; turns > 0 && this.#hasDataRoom(); turns--) {
       const stream = this.#waiting[this.#front++]!;
       stream.queued = false;
       if (!stream.closed) stream.handler.onWritable();
     }
+    this.#serving = false;
     this.#cutQueue();
   }
 
