@@ -251,29 +251,45 @@ describe('the life of a sandbox', { concurrency: true }, () => {
   }
 });
 
-/** Runs `up` as root of a user namespace in which something of the machine has been changed. */
-function upIn(
-  t: TestContext,
-  preparation: string,
-): { readonly status: number | null; readonly stderr: string } {
-  const sandbox = fixture(t, USERS[0]!);
+/** Runs a script as root of a user namespace, in which something of the machine may be changed; $AMBIT is the program. */
+function runIn(sandbox: SandboxCommands, script: string) {
   const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
-  const command = [process.execPath, main, 'sandbox', 'up', '--detach'];
-  const script = ['sh', '-c', `set -e; ${preparation}; exec "$@"`, 'sh', ...command];
-  const env = { ...process.env, TMPDIR: sandbox.folder };
-  return spawnSync('unshare', ['--user', '--map-root-user', '--mount', ...script], { encoding: 'utf8', env });
+  const AMBIT = `${process.execPath} --disable-warning=ExperimentalWarning ${main}`;
+  const env = { ...process.env, TMPDIR: sandbox.folder, AMBIT };
+  const command = ['--user', '--map-root-user', '--mount', 'sh', '-c', `set -e; ${script}`];
+  return spawnSync('unshare', command, { encoding: 'utf8', env });
 }
 
 test('a machine that forbids namespaces is told which setting forbids them', (t) => {
-  const { status, stderr } = upIn(t, 'echo 0 >/proc/sys/user/max_net_namespaces');
+  const sandbox = fixture(t, USERS[0]!);
+  const { status, stderr } = runIn(
+    sandbox,
+    'echo 0 >/proc/sys/user/max_net_namespaces; $AMBIT sandbox up --detach',
+  );
   assert.equal(status, 1, stderr);
   assert.match(stderr, /AMBIT_SANDBOX_NAMESPACES_FORBIDDEN/);
   assert.match(stderr, /user\.max_net_namespaces is 0: sysctl -w user\.max_net_namespaces=15000/);
 });
 
 test('a missing tool is named with its package', (t) => {
-  const { status, stderr } = upIn(t, `mount --bind /dev/null "$(readlink -f '${findProgram('ip')}')"`);
+  const sandbox = fixture(t, USERS[0]!);
+  const hide = `mount --bind /dev/null "$(readlink -f '${findProgram('ip')}')"`;
+  const { status, stderr } = runIn(sandbox, `${hide}; $AMBIT sandbox up --detach`);
   assert.equal(status, 1, stderr);
   assert.match(stderr, /not installed on this machine: ip \(package iproute2\)/);
   assert.match(stderr, /AMBIT_SANDBOX_TOOL_MISSING/);
+});
+
+test('where /proc is partly hidden, as in containers, and cannot be mounted anew, a sandbox works all the same', (t) => {
+  const sandbox = fixture(t, USERS[0]!);
+  const steps = [
+    'mount --bind /dev/null /proc/version',
+    `$AMBIT sandbox up --no-mesh --detach --nodes 1 -f ${manifest(sandbox)}`,
+    '$AMBIT sandbox exec web -- curl -s http://web.default',
+    '$AMBIT sandbox down',
+  ];
+  const { status, stdout, stderr } = runIn(sandbox, steps.join('; '));
+  assert.equal(status, 0, stderr);
+  assert.equal(JSON.parse(stdout).name, 'web');
+  assert.deepEqual(files(sandbox), []);
 });

@@ -1,6 +1,6 @@
 /** `ambit sandbox exec` and `node exec`: a command inside a pod or a node, as if it were run there by hand. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { HostView } from '../client/host-view.ts';
 import { SandboxClient } from '../client/sandbox-client.ts';
@@ -72,17 +72,23 @@ function run(
     return Promise.resolve(NOT_FOUND);
   }
   const [file, ...args] = [...enter, ...command] as [string, ...string[]];
-  const child = spawn(file, args, { stdio: 'inherit', env });
-  // nsenter only waits: the command itself is its child.
+  let child: ChildProcess | undefined;
   const forward = (signal: NodeJS.Signals) => {
-    for (const pid of childrenOf(child.pid!)) process.kill(pid, signal);
+    const pid = child?.pid;
+    // nsenter only waits: the command itself is its child, unless it has not come so far.
+    const targets = pid === undefined ? [] : childrenOf(pid);
+    if (targets.length === 0) child?.kill(signal);
+    for (const target of targets) process.kill(target, signal);
   };
+  // Before the command starts: it may be what makes somebody send the signal.
   process.on('SIGTERM', forward).on('SIGHUP', forward);
   // From a terminal Ctrl-C has reached the command by itself.
   process.on('SIGINT', (signal) => hasTerminal() || forward(signal));
+  const started = spawn(file, args, { stdio: 'inherit', env });
+  child = started;
   return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
+    started.once('error', reject);
+    started.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
   });
 }
 

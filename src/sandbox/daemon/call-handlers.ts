@@ -35,18 +35,29 @@ export function callHandlers(context: HandlerContext): CallHandlers {
   const paths = new StatePaths(context.config.state);
   const view = new MergedView(paths.objects);
   return {
-    apply: ({ manifests, namespace }) => api.apply(manifests, namespace),
-    delete: ({ references, graceSeconds }) => {
+    // Whoever is told that something was done finds it done.
+    apply: async ({ manifests, namespace }) => {
+      const applied = api.apply(manifests, namespace);
+      await context.cluster.settled();
+      return applied;
+    },
+    delete: async ({ references, graceSeconds }) => {
       for (const reference of references) api.require(reference);
       for (const reference of references) api.delete(reference, graceSeconds);
+      await context.cluster.settled();
       return references;
     },
-    label: ({ changes, ...query }) => {
+    label: async ({ changes, ...query }) => {
       const object = api.label(requireReference(context, query), changes);
+      await context.cluster.settled();
       return referenceTo(object);
     },
     objects: (query) => listObjects(context, query, view),
-    readiness: () => readinessOf(store, kubelet),
+    readiness: async () => {
+      const entries = readinessOf(store, kubelet);
+      await context.cluster.settled();
+      return entries;
+    },
     container: (query) => describeContainer(context, query),
     environment: () => environmentOf(context, paths),
     restart: (request) => restart(context, request),

@@ -42,6 +42,8 @@ export class Cluster {
   readonly families: readonly IpFamily[];
   readonly #loops: readonly { reconcile(): void }[];
   #scheduled = false;
+  /** The service rules of the latest round, on every node. */
+  #rules: Promise<unknown> = Promise.resolve();
 
   private constructor(
     config: SandboxConfig,
@@ -85,6 +87,12 @@ export class Cluster {
     return cluster;
   }
 
+  /** Resolves when all that follows from the objects as they are now is in force in the network of every node. */
+  async settled(): Promise<void> {
+    while (this.#scheduled) await new Promise((resolve) => setImmediate(resolve));
+    await this.#rules;
+  }
+
   #createBuiltIns(): void {
     const nodes = this.nodes.map(({ network }) => ({
       name: network.name,
@@ -112,12 +120,16 @@ export class Cluster {
     const sources = { pods: this.store.list('Pod'), slices: this.store.list('EndpointSlice') };
     const table = dnsRecords(services, sources);
     const ports = services.flatMap((service) => servicePorts(service, sources));
-    for (const { local, proxy, network } of this.nodes) {
-      local.setDnsTable(table);
-      proxy.update(ports).catch((thrown) => {
-        log.error('service rules are not in force', { node: network.name, error: messageOf(thrown) });
-        setTimeout(() => this.#schedule(), RETRY_MS);
-      });
+    for (const { local } of this.nodes) local.setDnsTable(table);
+    this.#rules = Promise.all(this.nodes.map((node) => this.#updateRules(node, ports)));
+  }
+
+  async #updateRules({ proxy, network }: ClusterNode, ports: readonly ServicePort[]): Promise<void> {
+    try {
+      await proxy.update(ports);
+    } catch (thrown) {
+      log.error('service rules are not in force', { node: network.name, error: messageOf(thrown) });
+      setTimeout(() => this.#schedule(), RETRY_MS);
     }
   }
 }
