@@ -28,6 +28,7 @@ export class StreamRecorder implements Http2StreamHandler {
   received = '';
   keepBytes = false;
   onRoom: () => void = () => {};
+  onBytes: () => void = () => {};
 
   onHeaders(headers: HeaderList, endOfStream: boolean): void {
     this.events.push(
@@ -38,6 +39,7 @@ export class StreamRecorder implements Http2StreamHandler {
   onData(buffer: NativeBuffer, offset: number, length: number): void {
     this.received += Buffer.from(buffer.bytes.slice(offset, offset + length)).toString('latin1');
     if (!this.keepBytes) this.stream?.consumed(length);
+    this.onBytes();
   }
 
   onEnd(): void {

@@ -476,6 +476,23 @@ describe('flow control towards the peer', () => {
     }
   });
 
+  test('a stream that comes by does not pass one that waits', () => {
+    const endpoint = withTunnel();
+    endpoint.send(endpoint.connect(3), settings([SettingId.initialWindowSize, MIB]));
+    const [first, second] = endpoint.requests as [
+      (typeof endpoint.requests)[0],
+      (typeof endpoint.requests)[0],
+    ];
+    while (first.stream.writableBytes() > 0) sendText(first.stream, 'x'.repeat(20_000));
+    assert.equal(first.stream.sendWindow > 0, true, 'it is the connection window that is used up');
+    const order: string[] = [];
+    first.recorder.onRoom = () => order.push(`first ${first.stream.writableBytes()}`);
+    second.recorder.onRoom = () => order.push(`second ${second.stream.writableBytes()}`);
+    second.recorder.onBytes = () => order.push(`second asks and gets ${second.stream.writableBytes()}`);
+    endpoint.send(windowUpdate(0, 5000), data(3, 'x'));
+    assert.deepEqual(order, ['second asks and gets 0', 'first 5000', 'second 5000']);
+  });
+
   test('answers wait for room in the order in which they were given, and DATA waits behind them', () => {
     const endpoint = server();
     endpoint.stream.blocked = true;
