@@ -3,42 +3,24 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createServer, type Server, type Socket } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { chooseIptables } from '../../src/cni/iptables-tools.ts';
-import { podOptions } from '../../src/cni/pod-options.ts';
-import { Redirection } from '../../src/cni/redirection.ts';
 import type { Authorization } from '../../src/mesh/authorization.ts';
 import { makeRoot } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { MeshNode, serviceOf, type TestPod, workloadOf } from '../support/mesh-node.ts';
+import { MeshNode, serviceOf, workloadOf } from '../support/mesh-node.ts';
+import { type LivePod, MeshPods, talk } from '../support/mesh-pods.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
-import { PodNamespace } from '../support/pod-namespace.ts';
 
 const ECHO_PORT = 8080;
 
-/** A pod of the test with its namespace and the echo server in it. */
-interface LivePod extends TestPod {
-  readonly netns: PodNamespace;
-}
-
 inOwnNamespaces(import.meta.filename, () => {
   const authority = makeRoot('mesh root');
-  let router: PodNamespace;
   let client: LivePod;
   let server: LivePod;
   let outsider: LivePod;
   const nodes: MeshNode[] = [];
   const servers: Server[] = [];
   const seen: string[] = [];
-
-  function makePod(name: string, index: number): LivePod {
-    const netns = new PodNamespace();
-    netns.connect(router, `10.0.0.${index}`, `10.0.${index}.254`);
-    netns.connect(router, `fd00::${index}`, `fd00:${index}::fe`);
-    const addresses = [`10.0.0.${index}`, `fd00::${index}`];
-    return { name, namespace: 'shop', serviceAccount: name, addresses, path: netns.path, netns };
-  }
 
   function serve(pod: LivePod, port: number): void {
     const listener = createServer({ allowHalfOpen: true }, (socket: Socket) => {
@@ -49,30 +31,17 @@ inOwnNamespaces(import.meta.filename, () => {
     servers.push(pod.netns.namespace.run(() => listener.listen(port)));
   }
 
-  /** Sends a text from inside a pod and returns what comes back; an empty string when the connection is cut. */
-  async function talk(pod: LivePod, ip: string, port: number, message: string): Promise<string> {
-    const script = `exec 3<>/dev/tcp/${ip}/${port} && printf %s "${message}" >&3 && timeout 5 head -c ${message.length} <&3`;
-    const child = spawn('ip', ['netns', 'exec', pod.netns.name, 'timeout', '8', 'bash', '-c', script]);
-    return text(child.stdout);
-  }
-
-  async function everyNode(action: (node: MeshNode) => void | Promise<unknown>): Promise<void> {
+  async function everyNode(action: (node: MeshNode) => unknown): Promise<void> {
     for (const node of nodes) await action(node);
   }
 
   before(async () => {
-    router = new PodNamespace();
-    router.run(
-      "sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'",
-    );
-    client = makePod('client', 1);
-    server = makePod('server', 2);
-    outsider = makePod('outsider', 3);
+    const pods = new MeshPods();
+    client = pods.make('client', 1);
+    server = pods.make('server', 2);
+    outsider = pods.make('outsider', 3);
     for (const pod of [client, server, outsider]) serve(pod, ECHO_PORT);
-    const redirection = new Redirection(await chooseIptables('nft'));
-    for (const pod of [client, server]) {
-      await redirection.ensure(pod.netns.namespace, podOptions({}, true).options, true);
-    }
+    await pods.redirect(client, server);
     for (const pod of [client, server]) {
       const node = new MeshNode(authority);
       nodes.push(node);

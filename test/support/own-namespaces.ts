@@ -18,17 +18,26 @@ ip link set lo up
 exec "$@"
 `;
 
+export interface NamespaceOptions {
+  /** `one` for files whose tests take long and do not depend on who one is: an ordinary user alone. */
+  readonly users: 'all' | 'one';
+}
+
 /**
  * Call once per test file. Outside, it becomes one test that runs the whole file again inside; there, it defines the
  * tests. As root both root's and an ordinary user's capabilities are tried.
  */
-export function inOwnNamespaces(file: string, define: () => void): void {
+export function inOwnNamespaces(
+  file: string,
+  define: () => void,
+  options: NamespaceOptions = { users: 'all' },
+): void {
   if (process.env[INSIDE] !== undefined) {
     define();
     return;
   }
   const isRoot = process.getuid?.() === 0;
-  if (isRoot) test('as root', () => runInside(file, ['unshare', '-nm']));
+  if (isRoot && options.users === 'all') test('as root', () => runInside(file, ['unshare', '-nm']));
   const become = isRoot
     ? ['setpriv', `--reuid=${ORDINARY_USER}`, `--regid=${ORDINARY_USER}`, '--clear-groups']
     : [];

@@ -69,6 +69,7 @@ export const ON_DEMAND_DNS = 'istio_on_demand_dns_total';
 export const CRL_REJECTIONS = 'istio_crl_policy_rejections_total';
 export const HTTP2_PROTECTION = 'ambit_http2_protection_total';
 export const LIMIT_REACHED = 'ambit_limit_reached_total';
+export const RESOURCES_HELD = 'ambit_resources_held';
 
 /** Metrics that reactor threads write. */
 export const REACTOR_METRICS: readonly MetricDefinition[] = [
@@ -103,6 +104,12 @@ export const REACTOR_METRICS: readonly MetricDefinition[] = [
     kind: 'counter',
     help: 'Times a limit of this proxy was reached.',
     labels: ['limit'],
+  },
+  {
+    name: RESOURCES_HELD,
+    kind: 'gauge',
+    help: 'What the data path holds now: HTTP/2 connections, HTTP/2 streams, pooled buffers.',
+    labels: ['kind'],
   },
 ];
 
