@@ -108,7 +108,8 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
 
   onReadable(): void {
     if (!this.#begun) return;
-    if (this.#open) this.#readSome();
+    if (this.#inputEnded) this.socket.closeIfBroken();
+    else if (this.#open) this.#readSome();
     else this.proceed();
   }
 

@@ -102,6 +102,8 @@ class Direction implements Task {
   readable(): void {
     this.#readable = true;
     this.run();
+    // A reset goes unnoticed by whoever does not read: the sink is full, or the end was met before.
+    if (this.ended || this.#pipe !== undefined) this.#source.closeIfBroken();
   }
 
   /** Moves what can be moved, within the turn's share. */

@@ -218,19 +218,6 @@ export class TcpSocket implements EventHandler {
     this.close(error);
   }
 
-  /**
-   * Gives the descriptor up without closing it, for another process or a relay that uses it directly. The handler
-   * hears no more.
-   */
-  detach(): number {
-    const fd = this.#fd;
-    this.#state = 'closed';
-    this.#fd = -1;
-    this.#connectTimer?.cancel();
-    this.reactor.deregister(fd);
-    return fd;
-  }
-
   /** Where the connection was headed before it was redirected here, as the kernel's connection tracking knows it. */
   originalDestination(): SocketAddress | undefined {
     if (this.#fd < 0) return undefined;

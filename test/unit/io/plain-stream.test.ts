@@ -131,3 +131,12 @@ test('an exception out of a handler closes that stream with an error', async () 
   assert.equal(far.error?.code, 'AMBIT_HANDLER_FAILED');
   await near.untilClosed();
 });
+
+test('a reset after the end of input is noticed although nobody reads any more', async () => {
+  const { near, far } = await pair();
+  near.stream.shutdownOutput();
+  await until(() => far.inputEnded);
+  near.stream.close({} as AmbitError);
+  await far.untilClosed();
+  assert.equal(far.error?.code, 'AMBIT_DOWNSTREAM_RESET');
+});

@@ -135,3 +135,28 @@ test('abort() resets both and leaves no descriptor', async () => {
   assert.equal(descriptorCount(), before);
   assert.ok(proxy.relays.every(({ ends }) => ends === 1));
 });
+
+test('a reset is noticed while the other side takes nothing, and after the end of input', async () => {
+  const proxy = relayTo(await serve((socket) => socket.pause().on('error', () => {})));
+  const stuck = connect(proxy.port).on('error', () => {});
+  stuck.write(Buffer.alloc(30 * 1024 * 1024));
+  await until(() => (proxy.relays[0]?.relay.bytesFromFirst ?? 0) > 0);
+  let moved = 0;
+  await until(() => {
+    const before = moved;
+    moved = proxy.relays[0]!.relay.bytesFromFirst;
+    return moved === before;
+  });
+  stuck.resetAndDestroy();
+  await until(() => proxy.relays[0]!.ends === 1);
+  assert.equal(proxy.relays[0]!.error?.code, 'AMBIT_DOWNSTREAM_RESET');
+
+  const ended = connect(proxy.port).on('error', () => {});
+  await once(ended, 'connect');
+  ended.end();
+  await once(ended, 'finish');
+  await until(() => proxy.relays.length === 2);
+  ended.resetAndDestroy();
+  await until(() => proxy.relays[1]!.ends === 1);
+  assert.equal(proxy.relays[1]!.error?.code, 'AMBIT_DOWNSTREAM_RESET');
+});
