@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
+import { DEADLINE_MS, SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
 
 const MANIFESTS = `
 apiVersion: v1
@@ -90,7 +90,8 @@ interface Calls {
 
 /** Both sandboxes use the same addresses at the same time. */
 describe('a cluster', { concurrency: true }, () => {
-  for (const user of USERS) describe(`as ${user}`, { concurrency: false }, () => defineTests(user));
+  for (const user of USERS)
+    describe(`as ${user}`, { concurrency: false, timeout: DEADLINE_MS }, () => defineTests(user));
 });
 
 function defineTests(user: (typeof USERS)[number]): void {

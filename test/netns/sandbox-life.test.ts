@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { findProgram } from '../../src/sandbox/host/tools.ts';
-import { SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
+import { DEADLINE_MS, SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
 
 type User = (typeof USERS)[number];
 
@@ -243,7 +243,7 @@ function testBeginnings(user: User): void {
 
 describe('the life of a sandbox', { concurrency: true }, () => {
   for (const user of USERS) {
-    describe(`as ${user}`, { concurrency: false }, () => {
+    describe(`as ${user}`, { concurrency: false, timeout: DEADLINE_MS }, () => {
       testEnds(user);
       // What root and others have in common is tried once.
       if (user === 'ordinary user') testBeginnings(user);

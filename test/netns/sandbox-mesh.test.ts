@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { decodeJwt } from 'jose';
 import type { Environment } from '../../src/sandbox/client/environment.ts';
-import { SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
+import { DEADLINE_MS, SandboxCommands, USERS, until } from '../support/sandbox-commands.ts';
 
 const STAND_IN = join(import.meta.dirname, '..', 'support', 'stand-in-ztunnel.ts');
 
@@ -42,7 +42,7 @@ interface Report {
 }
 
 /** Node 1 has a proxy that never meets its agent, node 2 one that takes every pod. */
-describe('the mesh of a sandbox', () => {
+describe('the mesh of a sandbox', { timeout: DEADLINE_MS }, () => {
   const user = USERS.at(-1)!;
   const sandbox = new SandboxCommands(user);
 

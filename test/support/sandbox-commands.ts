@@ -26,6 +26,9 @@ export interface RunOptions {
 export const USERS: readonly ('root' | 'ordinary user')[] =
   process.getuid?.() === 0 ? ['root', 'ordinary user'] : ['ordinary user'];
 
+/** No group of tests takes longer, however busy the machine; a command that hangs is noticed in the end. */
+export const DEADLINE_MS = 300_000;
+
 export class SandboxCommands {
   /** Of this fixture alone: the state directories are in it. */
   readonly folder: string;

@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { HostView } from '../client/host-view.ts';
 import { SandboxClient } from '../client/sandbox-client.ts';
 import { sandboxErrors } from '../errors.ts';
-import { childrenOf } from '../host/process-table.ts';
+import { childrenOf, sendSignal } from '../host/process-table.ts';
 import { stateDirectory } from '../host/state-directory.ts';
 import { describeProgram, findProgram, systemPath } from '../host/tools.ts';
 import { note } from './terminal.ts';
@@ -78,7 +78,7 @@ function run(
     // nsenter only waits: the command itself is its child, unless it has not come so far.
     const targets = pid === undefined ? [] : childrenOf(pid);
     if (targets.length === 0) child?.kill(signal);
-    for (const target of targets) process.kill(target, signal);
+    for (const target of targets) sendSignal(target, signal);
   };
   // Before the command starts: it may be what makes somebody send the signal.
   process.on('SIGTERM', forward).on('SIGHUP', forward);

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { messageOf } from '../../base/errors.ts';
 import { flushLog, logger } from '../../telemetry/log.ts';
-import { pidsInNamespaceOf } from '../host/process-table.ts';
+import { pidsInNamespaceOf, sendSignal } from '../host/process-table.ts';
 import { removeState } from '../host/state-directory.ts';
 import { MeshAdmission } from '../mesh/mesh-admission.ts';
 import { MeshProcesses } from '../mesh/mesh-processes.ts';
@@ -43,7 +43,10 @@ function admissionFor(config: SandboxConfig, paths: StatePaths): Parameters<type
 function endSandbox(state: string): never {
   log.info('the sandbox ends');
   flushLog();
-  if (isAlone()) for (const pid of pidsInNamespaceOf('self').keys()) endProcess(pid);
+  if (isAlone()) {
+    const others = [...pidsInNamespaceOf('self').keys()].filter((pid) => pid !== 1 && pid !== process.pid);
+    for (const pid of others) sendSignal(pid, 'SIGKILL');
+  }
   removeState(state);
   process.exit(0);
 }
@@ -51,15 +54,6 @@ function endSandbox(state: string): never {
 /** Whether all processes seen here are the sandbox's: its first process says so by its name. */
 function isAlone(): boolean {
   return readFileSync('/proc/1/cmdline', 'utf8').includes('ambit-sandbox\0');
-}
-
-function endProcess(pid: number): void {
-  if (pid === 1 || pid === process.pid) return;
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
 }
 
 process.on('uncaughtException', (thrown) => {

@@ -49,20 +49,34 @@ export function pidsInNamespaceOf(member: number | 'self'): ReadonlyMap<number, 
   return found;
 }
 
+/** Sends a signal to a process, or to a group given by its negative number; one that has ended gets none. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown;
+  }
+}
+
 let mountNamespaces:
   | { readonly takenMs: number; readonly pids: ReadonlyMap<string, readonly number[]> }
   | undefined;
 /** A thousand pods that end together look at the table of processes once, not a thousand times. */
 const MOUNT_TABLE_MS = 50;
 
-/** The processes in the mount namespace of this one; what started within the last moments may be missing. */
-export function pidsSharingMounts(member: number): readonly number[] {
+/**
+ * The processes in the mount namespace of a child of this one, by the numbers that signals go to; what started within
+ * the last moments may be missing.
+ */
+export function pidsSharingMounts(child: number): readonly number[] {
   const nowMs = performance.now();
   if (mountNamespaces === undefined || nowMs - mountNamespaces.takenMs > MOUNT_TABLE_MS) {
     const byNamespace = Map.groupBy(listPids(), (pid) => namespaceOf(pid, 'mnt') ?? '');
     mountNamespaces = { takenMs: nowMs, pids: byNamespace };
   }
-  return mountNamespaces.pids.get(namespaceOf(member, 'mnt') ?? ' ') ?? [];
+  const namespace = namespaceOf(procPid(child), 'mnt');
+  const found = namespace === undefined ? [] : (mountNamespaces.pids.get(namespace) ?? []);
+  return procIsOwn() ? found : found.flatMap((pid) => nestedPids(pid).at(-1) ?? []);
 }
 
 /** The children of a process that nsenter and unshare fork. */
@@ -83,6 +97,10 @@ function toPid(text: string): number[] {
  * mounted anew for the sandbox (a container that hides parts of it) and still shows the machine's numbers.
  */
 export function procPid(pid: number): number {
-  if (readlinkSync('/proc/self') === String(process.pid)) return pid;
+  if (procIsOwn()) return pid;
   return pidsInNamespaceOf('self').get(pid) ?? pid;
+}
+
+function procIsOwn(): boolean {
+  return readlinkSync('/proc/self') === String(process.pid);
 }

@@ -7,6 +7,7 @@ import { Backoff } from '../../base/backoff.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { Container, StoredPod } from '../api/kube-object.ts';
 import { now } from '../api/object-store.ts';
+import { sendSignal } from '../host/process-table.ts';
 import { type ContainerCommand, containerCommand } from './container-command.ts';
 import type { ContainerState, ContainerStatus, TerminatedState } from './container-state.ts';
 import { type ProbeAnswer, ProbeLoop, type ProbeSpec } from './probe-loop.ts';
@@ -220,12 +221,7 @@ export class ContainerRunner {
 
   #killGroup(signal: NodeJS.Signals): void {
     const pid = this.#process?.pid;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // Nobody of the group is left.
-    }
+    if (pid !== undefined) sendSignal(-pid, signal);
   }
 
   #startProbes(): void {

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IpAddress, IpFamily } from '../../base/ip.ts';
 import type { StoredPod } from '../api/kube-object.ts';
-import { namespaceOf, pidsSharingMounts, procPid } from '../host/process-table.ts';
+import { namespaceOf, pidsSharingMounts, procPid, sendSignal } from '../host/process-table.ts';
 import { familiesOf, type IpFamilies, type PodAddresses } from '../network/address-plan.ts';
 import { podSysctls } from '../network/link-commands.ts';
 import { NamespaceHolder } from '../network/namespace-holder.ts';
@@ -94,9 +94,9 @@ export class PodSandbox {
 
   /** Processes that left their container's session are known by the pod's mount namespace. */
   #endStrays(): void {
-    const holder = procPid(this.holder.pid);
-    if (!this.holder.alive || namespaceOf(holder, 'mnt') === namespaceOf('self', 'mnt')) return;
-    for (const pid of pidsSharingMounts(holder)) kill(pid);
+    const { pid: holder, alive } = this.holder;
+    if (!alive || namespaceOf(procPid(holder), 'mnt') === namespaceOf('self', 'mnt')) return;
+    for (const pid of pidsSharingMounts(holder)) sendSignal(pid, 'SIGKILL');
   }
 }
 
@@ -119,12 +119,4 @@ function writeFiles(
     resolverFile(pod.metadata.namespace, families, policy as object),
   );
   writeFileSync(join(folder, 'hosts'), hostsFile(pod.metadata.name, ips));
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
 }
