@@ -18,7 +18,9 @@ type Catalogue = Readonly<Record<string, (message: string) => AmbitError>>;
 async function sectionOf(path: string): Promise<string> {
   const module = (await import(path)) as Record<string, Catalogue>;
   const rows = Object.values(module)
-    .filter((value) => typeof value === 'object' && Object.keys(value).some((key) => key.startsWith('AMBIT_')))
+    .filter(
+      (value) => typeof value === 'object' && Object.keys(value).some((key) => key.startsWith('AMBIT_')),
+    )
     .flatMap((catalogue) => Object.values(catalogue))
     .map((factory) => factory(''))
     .map((error) => `| <a id="${error.code}"></a>\`${error.code}\` | ${error.side} | ${error.hint} |`);
