@@ -44,6 +44,8 @@ export class PodRegistry {
   readonly #threads: PodThreads;
   readonly #events: PodRegistryEvents;
   readonly #pods = new Map<string, Pod>();
+  /** One count for all pods: a late answer to a pod's former life must not pass for one to its present life. */
+  #attempts = 0;
   /** Pods that are gone for the agent while threads still close their sockets, by uid; the same uid may come back. */
   readonly #stopping = new Map<string, Pod[]>();
 
@@ -136,7 +138,7 @@ export class PodRegistry {
   }
 
   #start(pod: Pod): void {
-    pod.attempt++;
+    pod.attempt = ++this.#attempts;
     pod.state = { kind: 'starting', missing: this.#allThreads(), errors: [] };
     this.#threads.broadcast({
       kind: 'pod-add',
