@@ -152,6 +152,7 @@ class ZdsSession {
         this.#registry.remove(payload.value.uid);
         return undefined;
       case 'keep':
+        if (this.#snapshotSeen) throw errors.AMBIT_ZDS_PROTOCOL('a pod was kept after the snapshot');
         this.#mentioned.add(payload.value.uid);
         return undefined;
       case 'snapshotSent':
@@ -171,7 +172,7 @@ class ZdsSession {
         `pod ${add.uid} came with ${fds.length} descriptors, or without its name`,
       );
     }
-    this.#mentioned.add(add.uid);
+    if (!this.#snapshotSeen) this.#mentioned.add(add.uid);
     const { name, namespace, serviceAccount, searchDomains } = info;
     return this.#registry.add(
       { uid: add.uid, name, namespace, serviceAccount, searchDomains },
