@@ -11,7 +11,7 @@ import type { ByteStream } from '../io/byte-stream.ts';
 import type { Timer } from '../io/reactor.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import { hboneErrors } from './errors.ts';
-import { hboneClientSettings, MAX_TUNNELS_PER_CONNECTION, RESPONSE_TIMEOUT_MS } from './hbone-settings.ts';
+import { DEFAULT_POOL_LIMITS, hboneClientSettings, RESPONSE_TIMEOUT_MS } from './hbone-settings.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -37,11 +37,14 @@ export interface HboneClientOptions {
   readonly settings?: Http2Settings;
   /** What an earlier connection to the same peer allowed; used until this one's SETTINGS are here. */
   readonly expectedPeerStreams?: number;
+  /** Tunnels at once, beside what the peer allows. */
+  readonly maxTunnels?: number;
 }
 
 export class HboneClient {
   readonly #connection: Http2Connection;
   readonly #stream: ByteStream;
+  readonly #maxTunnels: number;
   #peerStreams: number | undefined;
   #ready = false;
 
@@ -49,6 +52,7 @@ export class HboneClient {
   constructor(stream: ByteStream, options: HboneClientOptions) {
     const { events } = options;
     this.#stream = stream;
+    this.#maxTunnels = options.maxTunnels ?? DEFAULT_POOL_LIMITS.maxTunnels;
     this.#peerStreams = options.expectedPeerStreams;
     this.#connection = new Http2Connection(stream, {
       role: 'client',
@@ -84,7 +88,7 @@ export class HboneClient {
 
   /** Tunnels that fit on this connection. */
   get maxTunnels(): number {
-    return Math.min(MAX_TUNNELS_PER_CONNECTION, this.peerStreams);
+    return Math.min(this.#maxTunnels, this.peerStreams);
   }
 
   get hasRoom(): boolean {

@@ -8,7 +8,7 @@ import type { Timer } from '../io/reactor.ts';
 import { hboneErrors } from './errors.ts';
 import { Handshake } from './handshake.ts';
 import { HboneClient } from './hbone-client.ts';
-import { IDLE_RELEASE_MS } from './hbone-settings.ts';
+import type { PoolLimits } from './hbone-settings.ts';
 import type { SecureStream } from './secure-stream.ts';
 import type { TunnelRequest } from './tunnel-request.ts';
 
@@ -16,6 +16,7 @@ export interface PoolEntryOptions {
   readonly dial: (handler: ByteStreamHandler) => SecureStream;
   readonly verifyPeer: (chain: Uint8Array[]) => AmbitError | undefined;
   readonly counters: Http2Counters;
+  readonly limits: PoolLimits;
   readonly settings?: Http2Settings;
   /** Nothing is open and nothing waits. */
   readonly onEmpty: () => void;
@@ -112,12 +113,13 @@ export class HbonePoolEntry {
   }
 
   #adopt(stream: SecureStream): PooledClient {
-    const { counters, settings } = this.#options;
+    const { counters, settings, limits } = this.#options;
     const pooled: PooledClient = {
       stream,
       idleTimer: undefined,
       client: new HboneClient(stream, {
         counters,
+        maxTunnels: limits.maxTunnels,
         ...(settings === undefined ? {} : { settings }),
         ...(this.#peerStreams === undefined ? {} : { expectedPeerStreams: this.#peerStreams }),
         events: {
@@ -173,7 +175,9 @@ export class HbonePoolEntry {
   #watchIdle(pooled: PooledClient): void {
     const isIdle = pooled.client.openTunnels === 0 && this.#usable.has(pooled);
     if (isIdle && pooled.idleTimer === undefined) {
-      pooled.idleTimer = pooled.stream.reactor.setTimer(IDLE_RELEASE_MS, () => this.#leave(pooled));
+      pooled.idleTimer = pooled.stream.reactor.setTimer(this.#options.limits.idleReleaseMs, () =>
+        this.#leave(pooled),
+      );
     } else if (!isIdle && pooled.idleTimer !== undefined) {
       pooled.idleTimer.cancel();
       pooled.idleTimer = undefined;

@@ -9,6 +9,7 @@ import type { ByteStreamHandler } from '../io/byte-stream.ts';
 import { hboneErrors } from './errors.ts';
 import type { ConnectHandler } from './hbone-client.ts';
 import { HbonePoolEntry } from './hbone-pool-entry.ts';
+import { DEFAULT_POOL_LIMITS, type PoolLimits } from './hbone-settings.ts';
 import type { SecureStream } from './secure-stream.ts';
 import { TunnelRequest } from './tunnel-request.ts';
 
@@ -25,6 +26,7 @@ export interface PoolKey {
 export interface HbonePoolOptions<Key extends PoolKey> {
   readonly counters: Http2Counters;
   readonly settings?: Http2Settings;
+  readonly limits?: PoolLimits;
   /** Begins to connect, with that handler; may throw an AmbitError. What it calls back comes in a later turn. */
   readonly dial: (key: Key, handler: ByteStreamHandler) => SecureStream;
   /** Called before a byte is sent; an error closes the connection and fails all that wait for it. */
@@ -88,11 +90,12 @@ export class HbonePool<Key extends PoolKey> {
   }
 
   #newEntry(key: Key, name: string): HbonePoolEntry {
-    const { dial, verifyPeer, counters, settings } = this.#options;
+    const { dial, verifyPeer, counters, settings, limits = DEFAULT_POOL_LIMITS } = this.#options;
     return new HbonePoolEntry({
       dial: (handler) => dial(key, handler),
       verifyPeer: (chain) => verifyPeer(key, chain),
       counters,
+      limits,
       ...(settings === undefined ? {} : { settings }),
       onEmpty: () => this.#entries.delete(name),
     });

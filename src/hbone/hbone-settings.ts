@@ -11,9 +11,15 @@ export const hboneServerSettings: Http2Settings = {
   maxConcurrentStreams: 200,
 };
 
-/** Tunnels on one connection of a pool at most, however many the peer allows: they share its window. */
-export const MAX_TUNNELS_PER_CONNECTION = 100;
-/** An unused connection stays open this long for the next tunnel. */
-export const IDLE_RELEASE_MS = 5 * 60_000;
+/** What an operator may set of a pool. */
+export interface PoolLimits {
+  /** Tunnels on one connection at most, however many the peer allows: they share its window. */
+  readonly maxTunnels: number;
+  /** How long an unused connection stays open for the next tunnel. */
+  readonly idleReleaseMs: number;
+}
+
+export const DEFAULT_POOL_LIMITS: PoolLimits = { maxTunnels: 100, idleReleaseMs: 5 * 60_000 };
+
 /** A request must be answered by then; the other proxy itself waits 10 s for the application. */
 export const RESPONSE_TIMEOUT_MS = 30_000;

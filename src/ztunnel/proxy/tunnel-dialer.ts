@@ -68,6 +68,10 @@ export class TunnelDialer {
     this.#pod = pod;
     this.#pool = new HbonePool<DialKey>({
       counters: pod.context.http2Counters,
+      limits: {
+        maxTunnels: pod.context.config.maxStreamsPerConnection,
+        idleReleaseMs: pod.context.config.poolIdleReleaseMs,
+      },
       dial: (key, handler) => this.#dial(key, handler),
       verifyPeer: (key, chain) => this.#verifyPeer(key.peer, key.expected, chain),
     });

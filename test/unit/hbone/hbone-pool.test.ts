@@ -6,7 +6,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, describe, type TestContext, test } from 'node:test';
 import { AmbitError } from '../../../src/base/errors.ts';
 import type { ConnectHandler } from '../../../src/hbone/hbone-client.ts';
-import { IDLE_RELEASE_MS, MAX_TUNNELS_PER_CONNECTION } from '../../../src/hbone/hbone-settings.ts';
+import { DEFAULT_POOL_LIMITS } from '../../../src/hbone/hbone-settings.ts';
 import type { Tunnel } from '../../../src/hbone/tunnel.ts';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { FrameType } from '../../../src/http/http2-frame.ts';
@@ -91,7 +91,7 @@ const closeAll = (outcomes: readonly Outcome[]): void => {
 describe('connections', () => {
   test('are shared by tunnels of one key, up to the limit, and made one after another', async () => {
     const pair = acceptingPair();
-    const outcomes = await opened(pair, MAX_TUNNELS_PER_CONNECTION + 50);
+    const outcomes = await opened(pair, DEFAULT_POOL_LIMITS.maxTunnels + 50);
     assert.equal(pair.dials, 2);
     assert.equal(pair.pool.connections, 2);
     closeAll(outcomes);
@@ -111,7 +111,7 @@ describe('connections', () => {
 
   test('that were full are used again when tunnels have ended', async () => {
     const pair = acceptingPair();
-    const first = await opened(pair, MAX_TUNNELS_PER_CONNECTION);
+    const first = await opened(pair, DEFAULT_POOL_LIMITS.maxTunnels);
     closeAll(first.slice(0, 30));
     await until(() => pair.serverCounters.streams - pair.serverCounters.streamsClosed === 70);
     await opened(pair, 30);
@@ -148,7 +148,7 @@ describe('connections', () => {
         for (let i = 0; i < 5; i++) manual.turn(0);
       }
     };
-    pass(IDLE_RELEASE_MS - 10_000);
+    pass(DEFAULT_POOL_LIMITS.idleReleaseMs - 10_000);
     assert.equal(pair.pool.connections, 1);
     pass(20_000);
     assert.equal(pair.pool.connections, 0);
