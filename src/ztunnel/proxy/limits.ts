@@ -6,6 +6,8 @@ export const MAX_CONNECTIONS_PER_POD = 20_000;
 export const MAX_HBONE_CONNECTIONS_PER_POD = 4096;
 /** Dial of an upstream, TCP and TLS together; Istio's CONNECTION_TIMEOUT. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a replaced certificate can still begin handshakes: longer than a dial takes that was given it. */
+export const RETIRED_CONTEXT_MS = 15_000;
 /** How long a connection waits for the control plane to tell of the pod that made it. */
 export const WORKLOAD_WAIT_MS = 5000;
 /** Endpoints that are tried in turn while no byte has moved. */

@@ -49,7 +49,7 @@ class ReactorThread {
       reactor,
       mesh,
       store,
-      tls: new TlsContexts((identity) => say({ kind: 'identity-wanted', identity })),
+      tls: new TlsContexts(reactor, (identity) => say({ kind: 'identity-wanted', identity })),
       http2Counters: new Http2Counters(),
       tracker: new ConnectionTracker(store, () => reactor.nowMs),
       workloads: new WorkloadWait(reactor, (uid) => mesh.workloadByUid(uid)),
@@ -92,7 +92,16 @@ class ReactorThread {
       next !== undefined;
       next = receiveMessageOnPort(parentPort!)
     ) {
-      this.#handle(next.message as ToReactor);
+      this.#handleSafely(next.message as ToReactor);
+    }
+  }
+
+  /** A message that fails must not leave those behind it unread until the next wake-up. */
+  #handleSafely(message: ToReactor): void {
+    try {
+      this.#handle(message);
+    } catch (thrown) {
+      this.#context.reactor.reportFailure(thrown);
     }
   }
 
@@ -132,8 +141,8 @@ class ReactorThread {
   #addPod(info: PodInfo, namespaceFd: number, attempt: number): void {
     let error: string | undefined;
     if (!this.#pods.has(info.uid)) {
-      const pod = new PodProxy(this.#context, info, namespaceFd);
       try {
+        const pod = new PodProxy(this.#context, info, namespaceFd);
         if (!this.#draining) pod.start();
         this.#pods.set(info.uid, pod);
       } catch (thrown) {

@@ -1,9 +1,14 @@
 /** The TLS contexts of one reactor thread, one pair per identity, renewed when certificates or roots change. */
 
-import type { AmbitError } from '../../base/errors.ts';
+import { type AmbitError, messageOf } from '../../base/errors.ts';
 import { identityErrors } from '../../identity/errors.ts';
+import type { Reactor } from '../../io/reactor.ts';
 import { TlsContext } from '../../sys/tls-context.ts';
+import { logger } from '../../telemetry/log.ts';
+import { RETIRED_CONTEXT_MS } from './limits.ts';
 import type { IdentityMaterial, IdentityUnavailable } from './messages.ts';
+
+const log = logger('tls');
 
 export interface ContextPair {
   readonly client: TlsContext;
@@ -21,10 +26,12 @@ export const MAX_WAITERS = 1024;
 
 export class TlsContexts {
   readonly #slots = new Map<string, Slot>();
+  readonly #reactor: Reactor;
   readonly #ask: (identity: string) => void;
 
   /** `ask` tells the control thread that a connection waits for this identity. */
-  constructor(ask: (identity: string) => void) {
+  constructor(reactor: Reactor, ask: (identity: string) => void) {
+    this.#reactor = reactor;
     this.#ask = ask;
   }
 
@@ -52,15 +59,35 @@ export class TlsContexts {
   update(material: IdentityMaterial | IdentityUnavailable): void {
     const slot = this.#slots.get(material.identity);
     if (material.kind === 'unavailable') return this.#fail(material, slot);
-    const contexts = contextsOf(material);
+    const contexts = this.#tryContextsOf(material);
+    if ('reason' in contexts) return slot?.kind === 'available' ? undefined : this.#fail(contexts, slot);
     this.#slots.set(material.identity, { kind: 'available', contexts, material });
-    if (slot?.kind === 'available') free(slot.contexts);
+    if (slot?.kind === 'available') this.#retire(slot.contexts);
     if (slot?.kind === 'waiting') for (const waiter of slot.waiters) waiter(contexts);
+  }
+
+  /** What OpenSSL refuses must not leave connections waiting for it, nor take the place of what works. */
+  #tryContextsOf(material: IdentityMaterial): ContextPair | IdentityUnavailable {
+    try {
+      return contextsOf(material);
+    } catch (thrown) {
+      const { identity } = material;
+      log.error('certificate refused', { identity, error: messageOf(thrown) });
+      return { kind: 'unavailable', identity, reason: messageOf(thrown) };
+    }
+  }
+
+  /** A dial that is under way begins its handshake with the context that it was given. */
+  #retire({ client, server }: ContextPair): void {
+    this.#reactor.setTimer(RETIRED_CONTEXT_MS, () => {
+      client.close();
+      server.close();
+    });
   }
 
   #fail(material: IdentityUnavailable, slot: Slot | undefined): void {
     this.#slots.delete(material.identity);
-    if (slot?.kind === 'available') free(slot.contexts);
+    if (slot?.kind === 'available') this.#retire(slot.contexts);
     if (slot?.kind !== 'waiting') return;
     for (const waiter of slot.waiters) waiter(unavailable(material.identity, material.reason));
   }
@@ -77,11 +104,6 @@ function contextsOf(material: IdentityMaterial): ContextPair {
     client: new TlsContext({ ...common, role: 'client', requirePeerCertificate: true }),
     server: new TlsContext({ ...common, role: 'server', requirePeerCertificate: true }),
   };
-}
-
-function free(contexts: ContextPair): void {
-  contexts.client.close();
-  contexts.server.close();
 }
 
 function unavailable(identity: string, reason: string): AmbitError {
