@@ -55,8 +55,6 @@ const MAX_WAIT_MS = 2 ** 31 - 1;
  * events, deferred tasks, timers, then flushes. What a callback throws ends with its owner, never with the loop.
  */
 export class Reactor {
-  /** Monotonic milliseconds, read once per turn. */
-  nowMs = performance.now();
   /** For {@link wakeReactor} in another thread. */
   readonly wakeFd = openEventFd();
   /** Exceptions that came out of callbacks; each is logged. */
@@ -69,6 +67,7 @@ export class Reactor {
   readonly #flushes = new WorkQueue<Flushable>();
   readonly #timers = new TimerHeap();
   readonly #wakeCallbacks: (() => void)[] = [];
+  #nowMs = performance.now();
   #inTurn = false;
   #stopped = false;
   #closed = false;
@@ -77,6 +76,11 @@ export class Reactor {
   constructor() {
     // An eventfd that is emptied becomes writable: not worth a second wake-up.
     this.#watch(this.wakeFd, { onEvents: () => this.#woken() }, READABILITY);
+  }
+
+  /** Monotonic milliseconds, read once per turn. */
+  get nowMs(): number {
+    return this.#nowMs;
   }
 
   /** Watches a descriptor, edge-triggered, for all events. @throws AMBIT_SYSTEM_CALL_FAILED */
@@ -109,7 +113,7 @@ export class Reactor {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const nowMs = this.#inTurn ? this.nowMs : performance.now();
+    const nowMs = this.#inTurn ? this.#nowMs : performance.now();
     const timer = this.#timers.add(nowMs + delayMs, callback);
     if (!this.#inTurn) this.#node?.armTimer(this.#timers.nextDeadlineMs);
     return timer;
@@ -123,7 +127,7 @@ export class Reactor {
   /** One pass: poll (at most `timeoutMs`, -1 for ever), events, deferred tasks, timers, flushes. */
   turn(timeoutMs: number): void {
     const count = this.#epoll.wait(this.#pollTimeout(timeoutMs));
-    this.nowMs = performance.now();
+    this.#nowMs = performance.now();
     this.#inTurn = true;
     for (let i = 0; i < count; i++) this.#dispatch(i);
     this.#deferred.run(this.#runTask);
@@ -230,7 +234,7 @@ export class Reactor {
   /** At most as many as there were: a timer that sets another without delay must not hold the turn. */
   #runTimers(): void {
     for (let left = this.#timers.size; left > 0; left--) {
-      const timer = this.#timers.takeDue(this.nowMs);
+      const timer = this.#timers.takeDue(this.#nowMs);
       if (timer === undefined) return;
       try {
         timer.callback();

@@ -58,6 +58,7 @@ export class TlsStream extends BufferedStream {
 
   override onReadable(): void {
     this.#readable = true;
+    this.#session?.noteArrival();
     super.onReadable();
   }
 

@@ -117,6 +117,12 @@ export class TlsSession {
     return this.#shortRead;
   }
 
+  /** More has arrived at the socket: only reads from now on say whether that is all. */
+  noteArrival(): void {
+    this.#shortRead = false;
+    if (this.#ssl !== 0n && openssl.SSL_has_pending(this.#ssl) === 1) this.#recordCut = true;
+  }
+
   /** Sends collected records: 0 when all of them are out, -EAGAIN when some are left, or another negated errno. */
   send(): number {
     const output = this.#output;

@@ -67,7 +67,11 @@ for (const firstPart of [1, 5, 6, 9000, RECORD - 1, RECORD, RECORD + 5, 2 * RECO
     transferCut(firstPart));
 }
 
-async function transferCut(firstPart: number): Promise<void> {
+test('input goes on behind a record of which a part waited while the handler took nothing', () =>
+  transferCut(16 * RECORD + 1000, 262_144));
+
+/** The handler takes nothing before `waitFor` bytes are there and everything else has been sent. */
+async function transferCut(firstPart: number, waitFor = 0): Promise<void> {
   const context = new TlsContext({
     role: 'server',
     certificateChainPem: leaf.chainPem,
@@ -78,12 +82,15 @@ async function transferCut(firstPart: number): Promise<void> {
   const hash = createHash('sha256');
   let received = 0;
   let opened = false;
+  let consuming = waitFor === 0;
+  let server: TlsStream | undefined;
   const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
     const stream: TlsStream = TlsStream.server(socket, context, {
       onOpen() {
         opened = true;
       },
       onInput() {
+        if (!consuming) return;
         const { buffer, start, length } = stream.input;
         hash.update(buffer.bytes.subarray(start, start + length));
         received += length;
@@ -93,6 +100,7 @@ async function transferCut(firstPart: number): Promise<void> {
       onOutputSpace() {},
       onClosed() {},
     });
+    server = stream;
     cleanups.push(() => stream.close());
   });
   cleanups.push(
@@ -109,7 +117,7 @@ async function transferCut(firstPart: number): Promise<void> {
   cleanups.push(() => client.destroy());
   await within(once(client, 'secureConnect'));
   await until(() => opened);
-  const body = randomBytes(120_000);
+  const body = randomBytes(120_000 + waitFor);
   const sealed = body.length + Math.ceil(body.length / 16_384) * 22;
   through.open(0);
   client.write(body);
@@ -117,8 +125,14 @@ async function transferCut(firstPart: number): Promise<void> {
   // The server reads the first part and meets the end of what is there.
   through.open(firstPart);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.equal(received, Math.floor(firstPart / RECORD) * 16_384);
+  if (waitFor === 0) assert.equal(received, Math.floor(firstPart / RECORD) * 16_384);
+  else await until(() => server!.input.length === waitFor);
   through.open(Number.POSITIVE_INFINITY);
+  if (!consuming) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    consuming = true;
+    server!.resumeInput();
+  }
   await until(() => received === body.length, 'the rest of the body');
   assert.equal(hash.digest('hex'), createHash('sha256').update(body).digest('hex'));
 }

@@ -398,6 +398,18 @@ test('a changed byte ends the connection, and the peer is told', async () => {
   assert.equal(near.error?.code, 'AMBIT_TLS_ALERT_RECEIVED');
 });
 
+test('a record that claims to be larger than records may be is refused before it has come', async () => {
+  let spoil = false;
+  const { near, far } = await throughMiddle((chunk) =>
+    spoil ? Buffer.from([23, 3, 3, 0xff, 0xff, ...randomBytes(100)]) : chunk,
+  );
+  spoil = true;
+  near.send('x');
+  await Promise.all([near.untilClosed(), far.untilClosed()]);
+  assert.equal(far.error?.code, 'AMBIT_TLS_PROTOCOL_FAILED');
+  assert.match(far.error!.message, /too long/);
+});
+
 test('a reset of an open stream is told as such', async () => {
   const { near, far } = await join2(clientContext, serverContext);
   near.stream.close({} as AmbitError);
