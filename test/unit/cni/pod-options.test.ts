@@ -103,7 +103,9 @@ test('no annotation can put a second word or line into a rule', () => {
         true,
       );
       for (const chain of redirectionRules(options, 4).nat) {
-        for (const rule of chain.rules) assert.match(rule, /^[A-Za-z0-9 _.:/!+-]+$/);
+        // The one comma that is ours: the TCP flags of a connection's first packet.
+        const foreign = chain.rules.map((rule) => rule.replace('FIN,SYN,RST,ACK SYN', ''));
+        for (const rule of foreign) assert.match(rule, /^[A-Za-z0-9 _.:/!+-]+$/);
       }
     }),
   );
