@@ -14,6 +14,6 @@ export function readNameservers(path: string): IpAddress[] {
   } catch {
     return [];
   }
-  const found = [...text.matchAll(/^nameserver\s+(\S+)/gm)].flatMap((match) => parseIp(match[1]!) ?? []);
+  const found = [...text.matchAll(/^nameserver[ \t]+(\S+)/gm)].flatMap((match) => parseIp(match[1]!) ?? []);
   return found.slice(0, MAX_NAMESERVERS);
 }
