@@ -142,7 +142,10 @@ export class ConnectionTracker {
     const left = this.countOf(podUid) - 1;
     if (left > 0) this.#perPod.set(podUid, left);
     else this.#perPod.delete(podUid);
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#connections.size > 0) return;
+    const onEmpty = this.#onEmpty;
+    this.#onEmpty = undefined;
+    onEmpty?.();
   }
 
   reportBytes(): void {
