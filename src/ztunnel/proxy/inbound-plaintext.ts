@@ -5,12 +5,11 @@ import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
-import { evaluate } from '../../mesh/policy-evaluation.ts';
 import type { Workload } from '../../mesh/workload.ts';
-import { errors } from '../errors.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayPlain } from './plain-relay.ts';
 import type { ServedPod } from './served-pod.ts';
+import { denialOf } from './verdict.ts';
 
 export class InboundPlaintext implements TcpSocketHandler {
   readonly #pod: ServedPod;
@@ -52,9 +51,9 @@ export class InboundPlaintext implements TcpSocketHandler {
   }
 
   #judge(workload: Workload): void {
-    const decision = evaluate(this.#pod.context.mesh.policiesFor(workload), this.#subject());
-    if (decision.allowed) return this.#connect();
-    this.#fail(errors.AMBIT_POLICY_DENIED(`policy rejection: ${decision.reason}`));
+    const denial = denialOf(this.#pod.context, workload, this.#subject());
+    if (denial === undefined) return this.#connect();
+    this.#fail(denial);
   }
 
   #connect(): void {

@@ -10,7 +10,6 @@ import type { InboundConnect } from '../../hbone/hbone-server-connection.ts';
 import type { ConnectResponder } from '../../hbone/inbound-connect.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { type InboundForward, resolveInbound } from '../../mesh/inbound-resolution.ts';
-import { evaluate } from '../../mesh/policy-evaluation.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { NativeBuffer } from '../../sys/native-buffer.ts';
 import { errors } from '../errors.ts';
@@ -21,6 +20,7 @@ import { proxyHeader } from './proxy-protocol.ts';
 import { countLimit } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import { baggageOf } from './tunnel-dialer.ts';
+import { denialOf } from './verdict.ts';
 
 /** What the handshake told about the other end of a connection. */
 export interface TunnelPeer {
@@ -75,10 +75,9 @@ export class InboundTunnel {
   }
 
   #judge(forward: InboundForward): void {
-    const decision = evaluate(this.#pod.context.mesh.policiesFor(this.#workload!), this.#subject(forward));
-    if (decision.allowed) return this.#connect(forward);
-    const error = errors.AMBIT_POLICY_DENIED(`policy rejection: ${decision.reason}`);
-    this.#fail(ConnectStatus.denied, error, forward);
+    const denial = denialOf(this.#pod.context, this.#workload!, this.#subject(forward));
+    if (denial === undefined) return this.#connect(forward);
+    this.#fail(ConnectStatus.denied, denial, forward);
   }
 
   #connect(forward: InboundForward): void {
