@@ -64,14 +64,7 @@ export const MAP_PRIVATE = 0x2;
 export const MAP_ANONYMOUS = 0x20;
 export const MADV_DONTNEED = 4;
 
-export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWNET = 0x40000000;
-export const MS_NOSUID = 0x2;
-export const MS_NODEV = 0x4;
-export const MS_BIND = 0x1000;
-export const MS_REC = 0x4000;
-export const MS_PRIVATE = 0x40000;
-export const MNT_DETACH = 0x2;
 
 /** struct epoll_event {u32 events; u64 data} is packed on x86-64 only, in 32-bit words. */
 export const EPOLL_EVENT =

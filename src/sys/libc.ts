@@ -14,7 +14,6 @@ const UINT = 'u32';
 const LONG = 'i64';
 const SIZE = 'u64';
 const POINTER = 'pointer';
-const STRING = 'string';
 
 export const libc = self.getFunctions({
   __errno_location: { arguments: [], return: POINTER },
@@ -34,7 +33,6 @@ export const libc = self.getFunctions({
   listen: { arguments: [INT, INT], return: INT },
   madvise: { arguments: [POINTER, SIZE, INT], return: INT },
   mmap: { arguments: [POINTER, SIZE, INT, INT, INT, LONG], return: POINTER },
-  mount: { arguments: [STRING, STRING, STRING, SIZE, STRING], return: INT },
   pipe2: { arguments: [POINTER, INT], return: INT },
   read: { arguments: [INT, POINTER, SIZE], return: INT },
   recvfrom: { arguments: [INT, POINTER, SIZE, INT, POINTER, POINTER], return: INT },
@@ -46,8 +44,6 @@ export const libc = self.getFunctions({
   shutdown: { arguments: [INT, INT], return: INT },
   socket: { arguments: [INT, INT, INT], return: INT },
   splice: { arguments: [INT, POINTER, INT, POINTER, SIZE, UINT], return: INT },
-  umount2: { arguments: [STRING, INT], return: INT },
-  unshare: { arguments: [INT], return: INT },
   write: { arguments: [INT, POINTER, SIZE], return: INT },
 });
 

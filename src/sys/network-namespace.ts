@@ -69,12 +69,6 @@ export class NetworkNamespace {
   }
 }
 
-/** After this thread has moved for good, by unshare(2). */
-export function forgetCurrentNamespace(): void {
-  here?.close();
-  here = undefined;
-}
-
 function enter(namespace: NetworkNamespace): number {
   return kernelResult(libc.setns(namespace.fd, CLONE_NEWNET));
 }

@@ -1,15 +1,13 @@
 /** Sockets in other network namespaces, and the options that need a kernel of one's own. */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { openSync, readFileSync, writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type { AmbitError } from '../../src/base/errors.ts';
 import { TcpListener } from '../../src/io/tcp-listener.ts';
 import { type SocketOptions, TcpSocket } from '../../src/io/tcp-socket.ts';
 import { UdpSocket } from '../../src/io/udp-socket.ts';
 import { NetworkNamespace } from '../../src/sys/network-namespace.ts';
-import { networkInterfacesIn } from '../../src/sys/processes.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 import { PodNamespace, sh } from '../support/pod-namespace.ts';
 import { address, testReactor, until } from '../support/reactor-harness.ts';
@@ -220,40 +218,14 @@ inOwnNamespaces(import.meta.filename, () => {
     const handle = NetworkNamespace.fromFd(openSync(shortLived.path, 'r'));
     assert.equal(handle.inode, shortLived.namespace.inode);
     shortLived.close();
-    assert.deepEqual(Object.keys(networkInterfacesIn(handle)), ['lo']);
+    assert.deepEqual(Object.keys(handle.run(networkInterfaces)), ['lo']);
     handle.close();
     assert.throws(() => handle.run(() => {}), /EBADF/);
   });
 
   test('the interfaces of another namespace can be listed', () => {
-    const names = networkInterfacesIn(peer.namespace);
+    const names = peer.namespace.run(networkInterfaces);
     const ips = names.veth0?.map((one) => one.address);
     assert.ok(ips?.includes('10.0.0.2') && ips.includes('fd00::2'));
-  });
-
-  test('a process may move into namespaces of its own and mount there', () => {
-    const module = JSON.stringify(new URL('../../src/sys/processes.ts', import.meta.url).href);
-    const namespaceModule = JSON.stringify(
-      new URL('../../src/sys/network-namespace.ts', import.meta.url).href,
-    );
-    writeFileSync(
-      '/run/test/mover.mjs',
-      `import * as p from ${module}; import { NetworkNamespace } from ${namespaceModule};
-       import { mkdirSync, writeFileSync, readFileSync, existsSync } from 'node:fs';
-       const before = NetworkNamespace.current(); before.run(() => 0);
-       p.unshare({ network: true, mount: true }); p.makeMountsPrivate();
-       mkdirSync('/run/test/a'); mkdirSync('/run/test/b');
-       p.mountTmpfs('/run/test/a'); writeFileSync('/run/test/a/file', 'mounted');
-       p.bindMount('/run/test/a', '/run/test/b');
-       const seen = readFileSync('/run/test/b/file', 'utf8');
-       p.unmount('/run/test/b');
-       const now = NetworkNamespace.current();
-       const inside = now.run(() => 1);
-       console.log(seen, existsSync('/run/test/b/file'), now.inode !== before.inode, inside,
-         before.run(() => NetworkNamespace.current().inode === before.inode));`,
-    );
-    const args = ['--disable-warning=ExperimentalWarning', '/run/test/mover.mjs'];
-    assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }), 'mounted false true 1 true\n');
-    assert.equal(readFileSync('/proc/mounts', 'utf8').includes('/run/test/a'), false);
   });
 });

@@ -5,9 +5,9 @@ import { after, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { type EventHandler, READABLE, Reactor, wakeReactor } from '../../../src/io/reactor.ts';
 import { drainEventFd, openEventFd, ringEventFd } from '../../../src/sys/event-fd.ts';
-import { descriptorCount } from '../../../src/sys/processes.ts';
 import { closeDescriptor } from '../../../src/sys/sockets.ts';
 import { setLogLevels } from '../../../src/telemetry/log.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { deferred, testReactor, until } from '../../support/reactor-harness.ts';
 
 setLogLevels('off');

@@ -23,8 +23,8 @@ import {
 } from '../../../src/io/seqpacket.ts';
 import { sendMessage } from '../../../src/sys/message-socket.ts';
 import { NativeBuffer } from '../../../src/sys/native-buffer.ts';
-import { descriptorCount } from '../../../src/sys/processes.ts';
 import { closeDescriptor, connectPath, openSocket } from '../../../src/sys/sockets.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { testReactor, until } from '../../support/reactor-harness.ts';
 
 const reactor = testReactor();

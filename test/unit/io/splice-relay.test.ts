@@ -9,7 +9,7 @@ import type { AmbitError } from '../../../src/base/errors.ts';
 import { SpliceRelay } from '../../../src/io/splice-relay.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
-import { descriptorCount } from '../../../src/sys/processes.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { address, testReactor, until } from '../../support/reactor-harness.ts';
 
 const reactor = testReactor();

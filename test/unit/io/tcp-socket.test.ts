@@ -9,7 +9,7 @@ import type { SocketAddress } from '../../../src/base/ip.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { FAILED, TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../../../src/io/tcp-socket.ts';
 import { NativeBuffer } from '../../../src/sys/native-buffer.ts';
-import { descriptorCount } from '../../../src/sys/processes.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { address, deferred, testReactor, until } from '../../support/reactor-harness.ts';
 
 const reactor = testReactor();

@@ -15,9 +15,9 @@ import type { SocketAddress } from '../../../src/base/ip.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
 import { TlsStream } from '../../../src/io/tls-stream.ts';
-import { descriptorCount } from '../../../src/sys/processes.ts';
 import { TlsContext, type TlsContextOptions } from '../../../src/sys/tls-context.ts';
 import { type Leaf, makeIntermediate, makeLeaf, makeRoot } from '../../support/certificates.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { address, testReactor, until } from '../../support/reactor-harness.ts';
 import { StreamRecorder } from '../../support/stream-recorder.ts';
 

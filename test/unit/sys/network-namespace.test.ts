@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import type { AmbitError } from '../../../src/base/errors.ts';
 import { NetworkNamespace } from '../../../src/sys/network-namespace.ts';
-import { descriptorCount, networkInterfacesIn } from '../../../src/sys/processes.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 
 test('two handles on one namespace have one identity, and running there needs no privilege', () => {
   const before = descriptorCount();
@@ -17,7 +17,7 @@ test('two handles on one namespace have one identity, and running there needs no
     first.run(() => second.run(() => 'result')),
     'result',
   );
-  assert.deepEqual(networkInterfacesIn(first), networkInterfaces());
+  assert.deepEqual(first.run(networkInterfaces), networkInterfaces());
   first.close();
   second.close();
   // One more is kept: the way back.
