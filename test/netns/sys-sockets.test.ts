@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { openSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { after, before, test } from 'node:test';
 import type { AmbitError } from '../../src/base/errors.ts';
 import { TcpListener } from '../../src/io/tcp-listener.ts';
