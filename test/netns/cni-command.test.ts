@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { eventually } from '../support/eventually.ts';
+import { eventuallyAnswers } from '../support/eventually.ts';
 import { NODE_NAME, NodeWorld } from '../support/node-world.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 import { NETNS_FOLDER } from '../support/pod-namespace.ts';
@@ -31,15 +31,7 @@ function flagsFor(node: NodeWorld): string[] {
 async function startProcess(node: NodeWorld): Promise<ChildProcess> {
   const ports = ['--health-port', String(HEALTH_PORT), '--metrics-port', '18014'];
   const child = spawn(process.execPath, [...NODE_FLAGS, ...flagsFor(node), ...ports], { stdio: 'ignore' });
-  let isReady = false;
-  await eventually('ready', () => {
-    void fetch(`http://127.0.0.1:${HEALTH_PORT}/readyz`)
-      .then((response) => {
-        isReady ||= response.ok;
-      })
-      .catch(() => {});
-    return isReady;
-  });
+  await eventuallyAnswers('ready', async () => (await fetch(`http://127.0.0.1:${HEALTH_PORT}/readyz`)).ok);
   return child;
 }
 
@@ -64,13 +56,7 @@ inOwnNamespaces(import.meta.filename, () => {
 
     const first = await startProcess(node);
     await node.connectZtunnel();
-    let state: string | undefined;
-    await eventually('enrolled', () => {
-      void stateOf('web').then((found) => {
-        state = found;
-      });
-      return state === 'enrolled';
-    });
+    await eventuallyAnswers('enrolled', async () => (await stateOf('web')) === 'enrolled');
     const [podEnrolled, hostEnrolled] = [pod.fingerprint(), node.host.fingerprint()];
     assert.notEqual(podEnrolled, podBefore);
     assert.equal(await stop(first, 'SIGTERM'), 0);
