@@ -31,10 +31,10 @@ check: setup ## Format, lint, types and the rules of the architecture
 test: test-unit test-netns ## Every test of the repository
 
 test-unit: setup ## Tests that need no network namespace
-	$(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
+	@scripts/run-ring.sh 2 $(UNIT_TESTS)
 
 test-netns: setup ## Tests in real network namespaces, and the demo
-	$(NODE) --test --test-concurrency=1 $(NETNS_TESTS)
+	@scripts/run-ring.sh 1 $(NETNS_TESTS)
 
 errors-page: setup ## Writes docs/errors.md out of the error catalogues
 	$(NODE) scripts/write-errors-page.ts
