@@ -50,7 +50,8 @@ export class SeriesStore {
     const definition = this.#definitions.get(metric);
     if (definition === undefined) throw new TypeError(`metric ${metric} is not defined`);
     const width = slotsOf(definition);
-    if (this.#next + width > MAX_SLOTS - slotsReserved(this.#definitions)) return this.#overflow(definition);
+    const isFull = this.#next + width > MAX_SLOTS - slotsReserved(this.#definitions);
+    if (isFull || this.#series.size >= MAX_SERIES) return this.#overflow(definition);
     return this.#create(key, definition, labelValues);
   }
 
