@@ -2,6 +2,7 @@
 
 import { Command, CommanderError, Option } from 'commander';
 import { AmbitError } from '../base/errors.ts';
+import { VERSION } from '../base/version.ts';
 import { directAdmin, fileAdmin, type NodeAdmin } from './admin-source.ts';
 import { errors } from './errors.ts';
 import { OUTPUT_FORMATS } from './printer.ts';
@@ -55,10 +56,12 @@ function createProgram(): Command {
   const program = new Command('ambit')
     .description('An ambient service mesh for Kubernetes: mutual TLS for every pod of a labelled namespace.')
     .exitOverride()
+    .version(VERSION, '-V, --version', 'print the version')
     .addHelpText(
       'after',
       '\nMore commands:\n  sandbox            a whole cluster on this machine, without root\n' +
         '  ztunnel | cni | controlplane   the processes of the mesh\n' +
+        '  packets            prints the TCP segments that pass an interface\n' +
         '  echo               the server and client that stand for applications in a sandbox\n',
     );
   sourced(program.command('status'), 'what every node proxy knows and does').action(

@@ -1,5 +1,6 @@
 /** What the control thread counts: pods, the stream from the control plane, certificates, the process itself. */
 
+import { VERSION } from '../../base/version.ts';
 import type { CertificateManager } from '../../identity/certificate-manager.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import type { DeltaClient } from '../../xds/delta-client.ts';
@@ -21,7 +22,7 @@ export class ControlMetrics {
   constructor(store: SeriesStore, sources: MetricSources) {
     this.#store = store;
     this.#sources = sources;
-    this.#set('istio_build', 1, ['ztunnel', '0.1.0']);
+    this.#set('istio_build', 1, ['ztunnel', VERSION]);
     this.#set('ambit_reactor_threads', sources.reactors);
   }
 

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { AmbitError, messageOf } from '../../base/errors.ts';
+import { VERSION } from '../../base/version.ts';
 import { CertificateManager } from '../../identity/certificate-manager.ts';
 import { systemClock } from '../../identity/clock.ts';
 import { RevocationFile } from '../../identity/revocation-file.ts';
@@ -223,8 +224,7 @@ export class ZtunnelProcess {
       services: mesh?.services ?? [],
       policies: mesh?.policies ?? [],
       stagedServices: mesh?.stagedServices ?? {},
-      staticConfig: {},
-      version: { version: '0.1.0', name: 'ambit' },
+      version: { version: VERSION, name: 'ambit' },
       config: this.#config,
       certificates: this.#manager.snapshot(),
       workloadState: dumpPods(this.#pods.summaries(), connections),
