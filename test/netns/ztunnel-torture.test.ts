@@ -21,6 +21,11 @@ const DEADLINE_MS = FULL ? 1_500_000 : 120_000;
 /** The header of each connection, and the server's answer to it. */
 const [HEADER_BYTES, ANSWER_BYTES] = [16, 1];
 const PORT = 8080;
+/**
+ * Least, first and largest bytes of a socket's buffers. What the kernel gives to all of TCP is a share of the machine's
+ * memory; beyond it packets are dropped and connections wait for minutes, which is not what is tested here.
+ */
+const SOCKET_BUFFERS = '4096 65536 131072';
 
 function both(count: number, bytes: number): LoadBatch[] {
   return [
@@ -103,6 +108,10 @@ inOwnNamespaces(
     before(async () => {
       pods = new MeshPods();
       [client, server] = [pods.make('client', 1), pods.make('server', 2)];
+      for (const { netns } of [client, server]) {
+        const limit = (name: string) => `echo ${SOCKET_BUFFERS} >/proc/sys/net/ipv4/${name}`;
+        netns.run(`sh -c '${limit('tcp_rmem')}; ${limit('tcp_wmem')}'`);
+      }
       await pods.redirect(client, server);
       for (const _ of [client, server]) {
         const node = new MeshNode(authority);
