@@ -224,6 +224,8 @@ export class ZtunnelProcess {
       services: mesh?.services ?? [],
       policies: mesh?.policies ?? [],
       stagedServices: mesh?.stagedServices ?? {},
+      // What a file would add to the control plane's state; there is no such file here.
+      staticConfig: { workloads: [], services: [], policies: [] },
       version: { version: VERSION, name: 'ambit' },
       config: this.#config,
       certificates: this.#manager.snapshot(),
