@@ -10,6 +10,7 @@ const log = logger('http');
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Connections at once, over which new ones are refused. */
 const MAX_CONNECTIONS = 64;
+const TEXT = 'text/plain; charset=utf-8';
 
 export interface EndpointRequest {
   readonly method: string;
@@ -20,6 +21,7 @@ export interface EndpointRequest {
 export interface EndpointResponse {
   readonly status?: number;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
 }
 
@@ -54,15 +56,17 @@ export class HttpEndpoint {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
-    const { status = 200, contentType = 'text/plain; charset=utf-8', body } = await this.#dispatch(request);
-    response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+    const { status = 200, contentType = TEXT, headers, body } = await this.#dispatch(request);
+    const length = Buffer.byteLength(body);
+    response.writeHead(status, { ...headers, 'content-type': contentType, 'content-length': length });
     response.end(request.method === 'HEAD' ? undefined : body);
   }
 
   async #dispatch(request: IncomingMessage): Promise<EndpointResponse> {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (url === null) return { status: 400, body: 'bad request\n' };
     try {
-      const url = new URL(request.url ?? '/', 'http://localhost');
       const handler = this.#routes[`${method} ${url.pathname}`];
       if (handler === undefined) return this.#unknown(url.pathname);
       return await handler({ method, url, accept: request.headers.accept });
@@ -73,9 +77,14 @@ export class HttpEndpoint {
     }
   }
 
+  /** RFC 9110 §15.5.6: who is told that the method is wrong is told which ones are right. */
   #unknown(path: string): EndpointResponse {
-    const known = Object.keys(this.#routes).some((route) => route.endsWith(` ${path}`));
-    return known ? { status: 405, body: 'method not allowed\n' } : { status: 404, body: 'not found\n' };
+    const methods = Object.keys(this.#routes)
+      .map((route) => route.split(' '))
+      .filter(([, known]) => known === path)
+      .flatMap(([method]) => (method === 'GET' ? ['GET', 'HEAD'] : [method!]));
+    if (methods.length === 0) return { status: 404, body: 'not found\n' };
+    return { status: 405, headers: { allow: methods.join(', ') }, body: 'method not allowed\n' };
   }
 }
 
