@@ -14,8 +14,12 @@ export interface NodeAdmin {
 /** How long a proxy may take to answer; a dump of a very large mesh takes a few seconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** A proxy that this machine can reach itself, given as host:port. */
+/** A proxy that this machine can reach itself, given as host:port. @throws AmbitError AMBIT_CLI_USAGE */
 export function directAdmin(address: string): NodeAdmin {
+  const url = URL.parse(`http://${address}`);
+  if (url === null || url.href !== `http://${url.host}/`) {
+    throw errors.AMBIT_CLI_USAGE(`${address} is not the host:port of an admin API`);
+  }
   return {
     node: address,
     request: (method, path) => requestOver({ origin: `http://${address}` }, method, path),
@@ -39,7 +43,10 @@ export function fileAdmin(path: string): NodeAdmin {
   };
 }
 
-/** One HTTP request, to an origin or through a Unix socket; any status but 200 is an error with the server's words. */
+/**
+ * One HTTP request, to an origin or through a Unix socket; any status but 200 is an error with the server's words.
+ * @throws AmbitError AMBIT_CLI_USAGE for what the server does not understand, else AMBIT_CLI_UNREACHABLE
+ */
 export async function requestOver(
   target: { readonly origin: string; readonly socketPath?: string },
   method: 'GET' | 'POST',
@@ -56,7 +63,8 @@ export async function requestOver(
     const { statusCode, body } = await client.request({ method, path });
     const text = await body.text();
     if (statusCode === 200) return text;
-    throw errors.AMBIT_CLI_UNREACHABLE(`${target.origin}${path} answered ${statusCode}: ${text.trim()}`);
+    const answer = `${target.origin}${path} answered ${statusCode}: ${text.trim()}`;
+    throw statusCode === 400 ? errors.AMBIT_CLI_USAGE(answer) : errors.AMBIT_CLI_UNREACHABLE(answer);
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && String(thrown.code).startsWith('AMBIT_')) throw thrown;
     throw errors.AMBIT_CLI_UNREACHABLE(`${target.origin} cannot be reached: ${messageOf(thrown)}`, thrown);

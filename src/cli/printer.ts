@@ -19,7 +19,7 @@ export function formatTable<Row>(
 ): string {
   const body = rows.map((row) => columns.map((column) => cell(column.value(row))));
   const lines = withHeaders ? [columns.map((column) => column.header), ...body] : body;
-  const widths = columns.map((_, i) => Math.max(0, ...lines.map((line) => line[i]!.length)));
+  const widths = columns.map((_, i) => lines.reduce((width, line) => Math.max(width, line[i]!.length), 0));
   return lines
     .map(
       (line) =>

@@ -34,12 +34,19 @@ interface SourceOptions {
 /** @param argv the whole command line behind `ambit` */
 export async function runCli(argv: readonly string[]): Promise<void> {
   const program = createProgram();
+  process.stdout.on('error', onOutputError);
   try {
     if (argv.length === 0) program.help();
     await program.parseAsync([...argv], { from: 'user' });
   } catch (thrown) {
     process.exitCode = report(thrown);
   }
+}
+
+/** A reader that has seen enough, as `head` has, is no error; there is nobody left to write for. */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }
 
 function report(thrown: unknown): number {

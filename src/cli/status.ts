@@ -1,6 +1,6 @@
 /** `ambit status`: one line for each node proxy, and the pods that it cannot serve. */
 
-import { messageOf } from '../base/errors.ts';
+import { AmbitError, messageOf } from '../base/errors.ts';
 import type { NodeAdmin } from './admin-source.ts';
 import type { ConfigDump } from './config-dump.ts';
 import type { Column } from './printer.ts';
@@ -39,7 +39,8 @@ async function statusOf(admin: NodeAdmin): Promise<NodeStatus> {
   try {
     return summarise(admin.node, await dumpOf(admin));
   } catch (thrown) {
-    const state = `unreachable: ${messageOf(thrown)}`;
+    const isUnreachable = thrown instanceof AmbitError && thrown.code === 'AMBIT_CLI_UNREACHABLE';
+    const state = isUnreachable ? `unreachable: ${thrown.message}` : messageOf(thrown);
     return {
       node: admin.node,
       state,
