@@ -9,7 +9,8 @@ export interface SpiffeId {
 const SCHEME = 'spiffe://';
 /** SPIFFE ID specification §2.3: an implementation must take at least this many bytes; longer ones are refused. */
 const MAX_LENGTH = 2048;
-const SEGMENT = /^[A-Za-z0-9._-]+$/;
+/** Ibid. §2.2: a segment is neither `.` nor `..`. */
+const SEGMENT = /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/;
 
 /** Parses strictly: five segments, none of them empty; undefined for anything else. */
 export function parseSpiffeId(text: string): SpiffeId | undefined {
