@@ -202,7 +202,7 @@ test('any mutation of a certificate is refused or leaves the identity what it wa
 });
 
 test('arbitrary names are read exactly or refused', () => {
-  const segment = fc.stringMatching(/^(?!\.{1,2}$)[a-z0-9.-]{1,20}$/);
+  const segment = fc.stringMatching(/^[a-z0-9.-]{1,20}$/).filter((text) => text !== '.' && text !== '..');
   fc.assert(
     fc.property(segment, segment, segment, (trustDomain, namespace, serviceAccount) => {
       const identity = { trustDomain, namespace, serviceAccount };
