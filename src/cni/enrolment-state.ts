@@ -1,9 +1,9 @@
 /** A pod's place in the mesh as a value: what is wanted of it, how far it has come, and what was found wrong. */
 
 import type { IpAddress } from '../base/ip.ts';
-import type { RuleFinding } from './namespace-rules.ts';
 import type { PodFacts } from './pod-facts.ts';
 import type { NetnsQuery, PodNetns } from './pod-netns.ts';
+import type { RedirectionOutcome } from './redirection.ts';
 import type { RedirectionOptions } from './redirection-rules.ts';
 
 export type EnrolmentWish =
@@ -54,15 +54,8 @@ export interface EnrolmentSteps {
   findNetns(query: NetnsQuery): PodNetns;
   isStillThere(netns: PodNetns): boolean;
   closeNetns(netns: PodNetns): void;
-  /** Returns what was not in force and is now. */
-  ensureRules(
-    netns: PodNetns,
-    options: RedirectionOptions,
-    how: RedirectionHow,
-  ): Promise<readonly RuleFinding[]>;
+  ensureRules(netns: PodNetns, options: RedirectionOptions, how: RedirectionHow): Promise<RedirectionOutcome>;
   removeRules(netns: PodNetns): Promise<void>;
-  /** Whether somebody listens on ztunnel's ports in the pod. */
-  hasProxy(netns: PodNetns): boolean;
   /** Offers the pod to ztunnel; resolves when it has agreed. */
   offer(uid: string): Promise<void>;
   /** Never rejects. */

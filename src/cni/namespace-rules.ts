@@ -43,10 +43,21 @@ export interface RuleObservation {
   readonly routing: ReturnRouting;
 }
 
-interface Pass {
+/** What was seen in one go. */
+export interface RuleLook {
   readonly observations: readonly RuleObservation[];
+  /** Of the other programs. */
+  readonly results: readonly ProgramResult[];
+}
+
+interface Pass extends RuleLook {
   /** What the programs that changed something said on failure. */
   readonly complaints: readonly string[];
+}
+
+interface PassPrograms {
+  readonly changes: readonly Program[];
+  readonly others: readonly Program[];
 }
 
 /** A second attempt is for what changed between looking and writing; more would fight another program. */
@@ -56,12 +67,16 @@ const COMPLAINT_LINES = 5;
 /** Seconds that iptables waits for the xtables lock. */
 const LOCK_WAIT_S = '5';
 
-/** @throws AMBIT_CNI_PROGRAM_FAILED */
+/**
+ * Looks at what there is, and runs other programs in the same go.
+ * @throws AMBIT_CNI_PROGRAM_FAILED
+ */
 export async function observeRules(
   namespace: NetworkNamespace,
   goals: readonly RuleGoal[],
-): Promise<readonly RuleObservation[]> {
-  return (await makePass(namespace, goals, [])).observations;
+  others: readonly Program[] = [],
+): Promise<RuleLook> {
+  return makePass(namespace, goals, { changes: [], others });
 }
 
 /** The observation of a namespace that nobody has touched, for when looking is not worth its time. */
@@ -79,9 +94,10 @@ export async function reachGoals(
 ): Promise<void> {
   if (start.length === 0) return;
   const goals = start.map((one) => one.goal);
-  let pass: Pass = { observations: start, complaints: [] };
+  let pass: Pass = { observations: start, complaints: [], results: [] };
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    pass = await makePass(namespace, goals, pass.observations.flatMap(changesFor));
+    const changes = pass.observations.flatMap(changesFor);
+    pass = await makePass(namespace, goals, { changes, others: [] });
     if (pass.observations.every((one) => ruleFindings(one).length === 0)) return;
   }
   const missing = pass.observations.flatMap(ruleFindings).map(formatFinding).join('; ');
@@ -109,18 +125,20 @@ export function formatFinding(finding: RuleFinding): string {
 async function makePass(
   namespace: NetworkNamespace,
   goals: readonly RuleGoal[],
-  changes: readonly Program[],
+  { changes, others }: PassPrograms,
 ): Promise<Pass> {
   const saves = goals.map((goal) => ({ argv: [goal.pair.save] }));
   const routed = goals.filter((goal) => goal.routing !== undefined);
   const lists = routed.map((goal) => listReturnRouting(goal.family));
-  const results = await runPrograms([...changes, ...saves, ...lists], namespace);
+  const results = await runPrograms([...changes, ...saves, ...lists, ...others], namespace);
   const complaints = changes.flatMap((program, i) => complaintOf(program, results[i]!));
+  const saved = results.slice(changes.length);
+  const listed = saved.slice(goals.length);
   const observations = goals.map((goal, i) => {
-    const listed = results[changes.length + goals.length + routed.indexOf(goal)];
-    return observationOf(goal, results[changes.length + i]!, goal.routing === undefined ? undefined : listed);
+    const list = goal.routing === undefined ? undefined : listed[routed.indexOf(goal)];
+    return observationOf(goal, saved[i]!, list);
   });
-  return { complaints, observations };
+  return { complaints, observations, results: listed.slice(lists.length) };
 }
 
 function observationOf(

@@ -9,13 +9,10 @@ import {
   type RedirectionAnnotation,
   type RedirectionHow,
 } from './enrolment-state.ts';
-import { listeningPorts } from './namespace-facts.ts';
-import type { RuleFinding } from './namespace-rules.ts';
 import type { PodFacts } from './pod-facts.ts';
 import { isStillThere, type NetnsFinder, type NetnsQuery, type PodNetns } from './pod-netns.ts';
 import type { ProbeExemption } from './probe-exemption.ts';
-import type { Redirection } from './redirection.ts';
-import { HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT } from './redirection-constants.ts';
+import type { Redirection, RedirectionOutcome } from './redirection.ts';
 import type { RedirectionOptions } from './redirection-rules.ts';
 import type { WorkLimit } from './work-limit.ts';
 
@@ -34,8 +31,6 @@ export interface NodeStepsOptions {
   /** Around everything that starts processes. */
   readonly limit: WorkLimit;
 }
-
-const PROXY_PORTS = [OUTBOUND_PORT, INBOUND_PLAINTEXT_PORT, HBONE_PORT];
 
 export class NodeSteps implements EnrolmentSteps {
   readonly #options: NodeStepsOptions;
@@ -60,7 +55,7 @@ export class NodeSteps implements EnrolmentSteps {
     netns: PodNetns,
     options: RedirectionOptions,
     how: RedirectionHow,
-  ): Promise<readonly RuleFinding[]> {
+  ): Promise<RedirectionOutcome> {
     const { limit, redirection } = this.#options;
     return limit.run(() => redirection.ensure(netns.namespace, options, how.isFresh), how.isUrgent);
   }
@@ -68,11 +63,6 @@ export class NodeSteps implements EnrolmentSteps {
   async removeRules(netns: PodNetns): Promise<void> {
     const { limit, redirection } = this.#options;
     await limit.run(() => redirection.remove(netns.namespace));
-  }
-
-  hasProxy(netns: PodNetns): boolean {
-    const open = listeningPorts(netns.namespace);
-    return PROXY_PORTS.every((port) => open.has(port));
   }
 
   offer(uid: string): Promise<void> {

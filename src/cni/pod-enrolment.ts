@@ -246,7 +246,7 @@ export class PodEnrolment {
     await this.#footprint.redirect(options, verify);
     this.#check(version);
     this.#progress();
-    await this.#offer(verify);
+    await this.#offer();
     this.#check(version);
     await this.#footprint.exemptProbes(this.ips);
     this.#check(version);
@@ -267,9 +267,9 @@ export class PodEnrolment {
     }
   }
 
-  async #offer(verify: boolean): Promise<void> {
+  async #offer(): Promise<void> {
     try {
-      await this.#footprint.offer(verify);
+      await this.#footprint.offer();
     } catch (thrown) {
       // A pod that is enabled stays so: nobody could reach it in plain text either.
       if (this.#footprint.annotation !== 'enabled') await this.#tryToAnnotate('pending');

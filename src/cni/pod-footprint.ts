@@ -130,6 +130,7 @@ export class PodFootprint {
     if (this.#rulesKey === key && !verify) return;
     const wereInForce = this.#mayHaveRules;
     // Other options lead to other rules: then a difference is no surprise.
+    const wasVerified = this.#rulesKey !== undefined;
     const isSurprise = this.#rulesKey === key || (this.#rulesKey === undefined && this.#isCarried);
     const how = { isFresh: this.#isFresh, isUrgent: this.#isAwaited };
     this.#mayHaveRules = true;
@@ -137,10 +138,12 @@ export class PodFootprint {
     this.#rulesKey = undefined;
     this.#isFresh = false;
     try {
-      const findings = await this.#steps.ensureRules(this.#netns!, options, how);
+      const { findings, hasProxy } = await this.#steps.ensureRules(this.#netns!, options, how);
       this.#rulesKey = key;
       this.rulesVerifiedAt = Date.now();
       if (findings.length > 0 && isSurprise) this.#note('rules-missing', listed(findings));
+      // A pod that is taken over is offered with the next snapshot anyway.
+      if (hasProxy === false && wasVerified && this.#isCarried) this.#noteNoProxy();
     } catch (thrown) {
       // Half a rule set would cut the pod off; one that was in force before is better than none.
       if (!wereInForce) await this.#rollBack();
@@ -148,12 +151,8 @@ export class PodFootprint {
     }
   }
 
-  /** Has ztunnel carry the pod; with `verify` it looks whether it really does. */
-  async offer(verify: boolean): Promise<void> {
-    if (verify && this.#isCarried && !this.#steps.hasProxy(this.#netns!)) {
-      this.#note('proxy-missing', `nobody listens on ztunnel's ports in ${this.#netns!.path}`);
-      this.#isCarried = false;
-    }
+  /** Has ztunnel carry the pod. */
+  async offer(): Promise<void> {
     if (this.#isCarried) return;
     this.#isOffered = true;
     await this.#steps.offer(this.#uid);
@@ -187,6 +186,11 @@ export class PodFootprint {
     this.#rulesKey = undefined;
     await this.#withdraw();
     this.#close();
+  }
+
+  #noteNoProxy(): void {
+    this.#note('proxy-missing', `nobody listens on ztunnel's ports in ${this.#netns!.path}`);
+    this.#isCarried = false;
   }
 
   #isGood(netns: PodNetns, query: NetnsQuery): boolean {

@@ -33,6 +33,7 @@ export interface NetnsFinder {
 }
 
 interface FolderEntry {
+  readonly path: string;
   readonly inode: string;
   readonly addresses: readonly IpAddress[];
   readonly readAtMs: number;
@@ -48,7 +49,9 @@ export class NetnsFolder implements NetnsFinder {
   readonly #folder: string;
   /** The node's own namespace, which is no pod's. */
   readonly #hostInode: string;
+  /** By path. */
   #entries = new Map<string, FolderEntry>();
+  #byAddress = new Map<IpAddress, FolderEntry[]>();
   #scannedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(folder: string, hostInode: string) {
@@ -76,54 +79,65 @@ export class NetnsFolder implements NetnsFinder {
 
   /** Looks through what the last scan saw. */
   #search(query: NetnsQuery): PodNetns | AmbitError {
-    const held = (entry: FolderEntry) => query.ips.filter((ip) => entry.addresses.includes(ip)).length;
-    const [best, second] = [...this.#entries]
-      .filter(([, entry]) => entry.inode !== query.notInode && held(entry) > 0)
-      .sort(([, one], [, other]) => held(other) - held(one));
-    const addresses = query.ips.join(' or ');
-    const isUnclear =
-      second !== undefined && held(second[1]) === held(best![1]) && second[1].inode !== best![1].inode;
-    if (isUnclear) {
-      const message = `both ${best![0]} and ${second[0]} hold ${addresses} of pod ${query.pod}`;
-      return cniErrors.AMBIT_CNI_NETNS_AMBIGUOUS(message);
+    const [best, second] = this.#candidates(query);
+    const addresses = query.ips.join(' or ') || 'an address';
+    if (second !== undefined && second.held === best!.held && second.entry.inode !== best!.entry.inode) {
+      const paths = `${best!.entry.path} and ${second.entry.path}`;
+      return cniErrors.AMBIT_CNI_NETNS_AMBIGUOUS(`both ${paths} hold ${addresses} of pod ${query.pod}`);
     }
-    const found = best === undefined ? undefined : this.#openVerified(query, best[0]);
+    const found = best === undefined ? undefined : this.#openVerified(query, best.entry);
     if (found !== undefined) return found;
-    const message = `no network namespace in ${this.#folder} holds ${addresses || 'an address'} of pod ${query.pod}`;
+    const message = `no network namespace in ${this.#folder} holds ${addresses} of pod ${query.pod}`;
     return cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(message);
   }
 
+  /** Those with the most of the pod's addresses first. */
+  #candidates(query: NetnsQuery): { entry: FolderEntry; held: number }[] {
+    const held = new Map<FolderEntry, number>();
+    for (const entry of query.ips.flatMap((ip) => this.#byAddress.get(ip) ?? [])) {
+      if (entry.inode !== query.notInode) held.set(entry, (held.get(entry) ?? 0) + 1);
+    }
+    return [...held]
+      .map(([entry, count]) => ({ entry, held: count }))
+      .sort((one, other) => other.held - one.held);
+  }
+
   /** What was seen a moment ago may have changed: the address must be there in what was opened. */
-  #openVerified(query: NetnsQuery, path: string): PodNetns | undefined {
-    const namespace = openNamespace(path);
+  #openVerified(query: NetnsQuery, entry: FolderEntry): PodNetns | undefined {
+    const namespace = openNamespace(entry.path);
     if (namespace === undefined) return undefined;
-    if (query.ips.some((ip) => addressesIn(namespace).includes(ip))) return { namespace, path };
+    const present = addressesIn(namespace);
+    if (query.ips.some((ip) => present.includes(ip))) return { namespace, path: entry.path };
     namespace.close();
-    this.#entries.delete(path);
+    this.#entries.delete(entry.path);
     return undefined;
   }
 
   /** False when the last scan was only just made. */
   #rescan(): boolean {
-    const now = performance.now();
-    if (now - this.#scannedAtMs < RESCAN_INTERVAL_MS) return false;
-    const entries = listFolder(this.#folder).map((name) => join(this.#folder, name));
-    this.#entries = new Map(entries.flatMap((path) => this.#readEntry(path)));
+    if (performance.now() - this.#scannedAtMs < RESCAN_INTERVAL_MS) return false;
+    const paths = listFolder(this.#folder).map((name) => join(this.#folder, name));
+    const entries = paths.map((path) => this.#readEntry(path)).filter((entry) => entry !== undefined);
+    this.#entries = new Map(entries.map((entry) => [entry.path, entry]));
+    this.#byAddress = new Map();
+    for (const entry of entries) {
+      for (const ip of entry.addresses) this.#byAddress.set(ip, [...(this.#byAddress.get(ip) ?? []), entry]);
+    }
     this.#scannedAtMs = performance.now();
     return true;
   }
 
-  #readEntry(path: string): [string, FolderEntry][] {
+  #readEntry(path: string): FolderEntry | undefined {
     const known = this.#entries.get(path);
     const readAtMs = performance.now();
     const isFresh = known !== undefined && readAtMs - known.readAtMs < FRESH_MS && known.addresses.length > 0;
-    if (isFresh && inodeOf(path) === known.inode) return [[path, known]];
+    if (isFresh && inodeOf(path) === known.inode) return known;
     const namespace = openNamespace(path);
-    if (namespace === undefined) return [];
+    if (namespace === undefined) return undefined;
     const { inode } = namespace;
     const addresses = inode === this.#hostInode ? [] : addressesIn(namespace);
     namespace.close();
-    return [[path, { inode, addresses, readAtMs }]];
+    return { path, inode, addresses, readAtMs };
   }
 }
 

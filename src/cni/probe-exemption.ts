@@ -148,7 +148,7 @@ export class ProbeExemption {
   async #ensureRules(): Promise<RuleFinding[]> {
     const { iptables, host } = this.#options;
     const goals = this.#families().map((family) => ruleGoal(iptables.preferred, family, probeRules(family)));
-    const observations = await observeRules(host, goals);
+    const { observations } = await observeRules(host, goals);
     const findings = observations.flatMap(ruleFindings);
     if (findings.length > 0) await reachGoals(host, observations);
     return findings;
@@ -158,8 +158,9 @@ export class ProbeExemption {
     const { host } = this.#options;
     const families: IpFamily[] = tools.v6 !== undefined && ipv6Facts(host).isKnown ? [4, 6] : [4];
     const goals = families.map((family) => ruleGoal(tools, family, EMPTY_RULE_SET));
-    const left = (await observeRules(host, goals)).filter((one) => ruleFindings(one).length > 0);
-    if (left.length > 0) await reachGoals(host, left);
+    const { observations } = await observeRules(host, goals);
+    const left = observations.filter((one) => ruleFindings(one).length > 0);
+    await reachGoals(host, left);
   }
 
   #flushSoon(): Promise<void> {

@@ -13,12 +13,20 @@ import {
   reachGoals,
   ruleFindings,
 } from './namespace-rules.ts';
+import { isProxyThere, LIST_LISTENERS } from './proxy-presence.ts';
 import { OUTPUT_CHAIN, PREROUTING_CHAIN } from './redirection-constants.ts';
 import { type RedirectionOptions, redirectionRules } from './redirection-rules.ts';
 import { NO_RETURN_ROUTING, type ReturnRouting } from './return-routing.ts';
 import { EMPTY_RULE_SET } from './rule-set.ts';
 
 const OWNED_CHAINS = [PREROUTING_CHAIN, OUTPUT_CHAIN];
+
+export interface RedirectionOutcome {
+  /** What was not as it should have been, and is now. */
+  readonly findings: readonly RuleFinding[];
+  /** Whether somebody listens on ztunnel's ports; undefined when nobody looked. */
+  readonly hasProxy: boolean | undefined;
+}
 
 /** Redirection by the node's flavour of iptables. Every method may be repeated without harm. */
 export class Redirection {
@@ -33,32 +41,33 @@ export class Redirection {
   /**
    * Puts the rules in force; a namespace that already has them is not touched.
    * @param isFresh nothing was ever done in this namespace, so that looking first is not worth its time
-   * @returns what was not as it should have been; nothing for a fresh namespace
    * @throws AMBIT_CNI_PROGRAM_FAILED, AMBIT_CNI_RULES_NOT_IN_FORCE, AMBIT_CNI_NO_IPTABLES
    */
   async ensure(
     namespace: NetworkNamespace,
     options: RedirectionOptions,
     isFresh: boolean,
-  ): Promise<RuleFinding[]> {
+  ): Promise<RedirectionOutcome> {
     const goals = this.#goals(namespace, options);
     if (isFresh) {
       await reachGoals(namespace, goals.map(assumeUntouched));
-      return [];
+      return { findings: [], hasProxy: undefined };
     }
     // A node that changed its flavour would otherwise have every rule twice.
     const { other } = this.#choice;
     const leftovers =
       other === undefined || this.#known.has(namespace) ? [] : emptyGoals(namespace, other, undefined);
-    const observations = await observeRules(namespace, [...goals, ...leftovers]);
-    await reachGoals(namespace, observations.filter(isWrong));
+    const look = await observeRules(namespace, [...goals, ...leftovers], [LIST_LISTENERS]);
+    await reachGoals(namespace, look.observations.filter(isWrong));
     this.#known.add(namespace);
-    return observations.slice(0, goals.length).flatMap(ruleFindings);
+    const findings = look.observations.slice(0, goals.length).flatMap(ruleFindings);
+    return { findings, hasProxy: isProxyThere(look.results[0]!) };
   }
 
   /** What is not as it should be now, in the chosen flavour. @throws AMBIT_CNI_PROGRAM_FAILED */
   async verify(namespace: NetworkNamespace, options: RedirectionOptions): Promise<RuleFinding[]> {
-    return (await observeRules(namespace, this.#goals(namespace, options))).flatMap(ruleFindings);
+    const { observations } = await observeRules(namespace, this.#goals(namespace, options));
+    return observations.flatMap(ruleFindings);
   }
 
   /**
@@ -72,7 +81,8 @@ export class Redirection {
       ...emptyGoals(namespace, preferred, NO_RETURN_ROUTING),
       ...(other === undefined ? [] : emptyGoals(namespace, other, undefined)),
     ];
-    const wrong = (await observeRules(namespace, goals)).filter(isWrong);
+    const { observations } = await observeRules(namespace, goals);
+    const wrong = observations.filter(isWrong);
     await reachGoals(namespace, wrong);
     return wrong.length > 0;
   }

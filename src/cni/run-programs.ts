@@ -1,65 +1,31 @@
 /** Runs the system's network programs, if need be inside another network namespace, several in one go. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import type { Writable } from 'node:stream';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
-import { cniErrors } from './errors.ts';
+import { HelperShell } from './helper-shell.ts';
 
-/** iptables waits up to 5 s for its lock (see -w), and there are up to four of them in one go. */
-const TIMEOUT_MS = 25_000;
-/** Output kept per stream: a namespace with more rules than that is not one that this agent made. */
-const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
-/** Linux: MAX_ARG_STRLEN is 128 KiB. */
-const MAX_SCRIPT_LENGTH = 120_000;
-/** Where the programs live; a service's PATH often lacks the sbin directories. */
-const SBIN_PATH = '/usr/local/sbin:/usr/sbin:/sbin';
+/** Shells that are kept for later; there are as many at work as there are callers. */
+const MAX_IDLE_SHELLS = 4;
 
 export interface Program {
   readonly argv: readonly string[];
-  /** Given to standard input. */
+  /** Given to standard input, in whole lines. */
   readonly input?: string;
 }
 
 export interface ProgramResult {
+  /** As the shell counts: 127 for a program that is not there, 128 and more for one that was killed. */
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/**
- * Runs one program to its end. It is in the namespace from its first instruction on: a child begins in the
- * namespace of the thread that forks it, and fork happens within the synchronous spawn.
- * @throws AMBIT_CNI_PROGRAM_FAILED when it cannot be started, does not end in time or prints without end
- */
-export async function runProgram(program: Program, namespace?: NetworkNamespace): Promise<ProgramResult> {
-  const start = () => startProgram(program);
-  const child = namespace === undefined ? start() : namespace.run(start);
-  return new Promise((resolve, reject) => {
-    const fail = (why: string, cause?: unknown) => {
-      kill(child);
-      reject(cniErrors.AMBIT_CNI_PROGRAM_FAILED(`${program.argv[0]}: ${why}`, cause));
-    };
-    const timer = setTimeout(() => fail(`not finished after ${TIMEOUT_MS} ms`), TIMEOUT_MS);
-    const overflow = () => fail(`more than ${MAX_OUTPUT_BYTES} bytes of output`);
-    const stdout = collect(child.stdout, overflow);
-    const stderr = collect(child.stderr, overflow);
-    child.on('error', (thrown) => {
-      clearTimeout(timer);
-      fail(thrown.message, thrown);
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      if (code === null) fail(`ended by ${signal}`);
-      else resolve({ status: code, stdout: stdout(), stderr: stderr() });
-    });
-    feed(child.stdin, program.input);
-  });
-}
+const idleShells: HelperShell[] = [];
 
 /**
- * Runs programs one after the other, whatever the outcome of each, in one shell: starting a process from this one
- * costs several milliseconds, starting it from a shell a fraction of one.
+ * Runs programs one after the other, whatever the outcome of each.
+ * @param namespace held open by the caller until the end
+ * @throws AMBIT_CNI_PROGRAM_FAILED when they do not end in time or print without end
  */
 export async function runPrograms(
   programs: readonly Program[],
@@ -68,67 +34,56 @@ export async function runPrograms(
   // Output may hold text that a pod chose, such as a rule's comment, so the mark must not be guessable.
   const mark = randomUUID();
   const script = programs.map((program) => scriptOf(program, mark)).join('');
-  if (script.length > MAX_SCRIPT_LENGTH) {
-    throw cniErrors.AMBIT_CNI_PROGRAM_FAILED(`${programs[0]?.argv[0]}: ${script.length} characters of input`);
+  const shell = takeShell();
+  try {
+    const { stdout, stderr } = await shell.run(inNamespace(script, mark, namespace), mark);
+    const outputs = stdout.split(`\n${mark}`);
+    const errors = stderr.split(`\n${mark}`);
+    return programs.map((_, i) => resultOf(outputs, errors, i));
+  } finally {
+    giveBack(shell);
   }
-  const { stdout, stderr } = await runProgram({ argv: ['/bin/sh', '-c', script] }, namespace);
-  const outputs = stdout.split(`\n${mark}`);
-  const errors = stderr.split(`\n${mark}`);
-  return programs.map((_, i) => ({
-    status: Number(/^ (\d+)/.exec(outputs[i + 1] ?? '')?.[1] ?? 255),
-    stdout: withoutStatus(outputs[i] ?? '', i),
-    stderr: (errors[i] ?? '').trim(),
-  }));
+}
+
+/** As {@link runPrograms}, for one. */
+export async function runProgram(program: Program, namespace?: NetworkNamespace): Promise<ProgramResult> {
+  const [result] = await runPrograms([program], namespace);
+  return result!;
+}
+
+function takeShell(): HelperShell {
+  return idleShells.pop() ?? new HelperShell();
+}
+
+function giveBack(shell: HelperShell): void {
+  if (shell.isUsable && idleShells.length < MAX_IDLE_SHELLS) idleShells.push(shell);
+  else shell.end();
+}
+
+/** The namespace is entered by its descriptor in this process: a path could lead to another one by then. */
+function inNamespace(script: string, mark: string, namespace: NetworkNamespace | undefined): string {
+  const enter =
+    namespace === undefined ? [] : ['nsenter', `--net=/proc/${process.pid}/fd/${namespace.fd}`, '--'];
+  return `${[...enter, '/bin/sh'].map(quote).join(' ')} <<'${mark} script'\n${script}${mark} script`;
 }
 
 function scriptOf(program: Program, mark: string): string {
   const command = program.argv.map(quote).join(' ');
-  const input = program.input;
+  const { input } = program;
   const line = input === undefined ? `${command} </dev/null` : `${command} <<'${mark}'\n${input}${mark}`;
   return `${line}\ns=$?; printf '\\n${mark} %d\\n' $s; printf '\\n${mark}' >&2\n`;
 }
 
-/** What follows a mark on standard output begins with ` <status>\n` of the program before. */
-function withoutStatus(text: string, index: number): string {
-  return index === 0 ? text : text.slice(text.indexOf('\n') + 1);
+/** Each program's output is followed by a mark, its status and a line's end. */
+function resultOf(outputs: readonly string[], errors: readonly string[], index: number): ProgramResult {
+  const before = outputs[index] ?? '';
+  return {
+    status: Number(/^ (\d+)/.exec(outputs[index + 1] ?? '')?.[1] ?? 255),
+    stdout: index === 0 ? before : before.slice(before.indexOf('\n') + 1),
+    stderr: (errors[index] ?? '').trim(),
+  };
 }
 
 function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
-function startProgram(program: Program): ChildProcess {
-  const [file, ...args] = program.argv;
-  return spawn(file!, args, {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    // A group of its own, so that a shell is killed with what it has started.
-    detached: true,
-    env: { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? '/usr/bin:/bin'}:${SBIN_PATH}` },
-  });
-}
-
-function kill(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // It ended by itself just now.
-  }
-}
-
-function collect(stream: NodeJS.ReadableStream | null, overflow: () => void): () => string {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  stream?.on('data', (chunk: Buffer) => {
-    length += chunk.length;
-    if (length > MAX_OUTPUT_BYTES) overflow();
-    else chunks.push(chunk);
-  });
-  return () => Buffer.concat(chunks).toString();
-}
-
-/** A program that fails at once closes its input: its exit status says more than EPIPE. */
-function feed(stdin: Writable | null, input: string | undefined): void {
-  stdin?.on('error', () => {});
-  stdin?.end(input);
 }

@@ -63,7 +63,7 @@ inOwnNamespaces(import.meta.filename, () => {
       withPod(async (pod) => {
         const before = pod.fingerprint();
         const redirection = new Redirection(await chooseIptables(flavour));
-        assert.deepEqual(await redirection.ensure(pod.namespace, DEFAULTS, true), []);
+        assert.deepEqual((await redirection.ensure(pod.namespace, DEFAULTS, true)).findings, []);
         for (const family of [4, 6] as const) {
           const saved = savedIn(pod, flavour, family);
           assert.deepEqual(ruleDifferences(saved, redirectionRules(DEFAULTS, family), OWNED), []);
@@ -82,7 +82,7 @@ inOwnNamespaces(import.meta.filename, () => {
         await redirection.ensure(pod.namespace, DEFAULTS, true);
         pod.run('ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1 || true');
         const counters = pod.run(`iptables-${flavour}-save -c -t mangle`).replace(/^#.*$/gm, '');
-        assert.deepEqual(await redirection.ensure(pod.namespace, DEFAULTS, false), []);
+        assert.deepEqual((await redirection.ensure(pod.namespace, DEFAULTS, false)).findings, []);
         assert.equal(pod.run(`iptables-${flavour}-save -c -t mangle`).replace(/^#.*$/gm, ''), counters);
       }));
 
@@ -111,7 +111,8 @@ inOwnNamespaces(import.meta.filename, () => {
           ['ip -6 route flush table 100', 'IPv6: missing-return-route'],
         ] as const) {
           pod.run(damage);
-          const found = (await redirection.ensure(pod.namespace, DEFAULTS, false)).map(formatFinding);
+          const { findings } = await redirection.ensure(pod.namespace, DEFAULTS, false);
+          const found = findings.map(formatFinding);
           assert.ok(
             found.some((text) => text.includes(finding)),
             `${damage}: ${found.join('; ')}`,
@@ -197,7 +198,7 @@ inOwnNamespaces(import.meta.filename, () => {
       const [nft, legacy] = [await chooseIptables('nft'), await chooseIptables('legacy')];
       const fresh = pod.fingerprint();
       await new Redirection(legacy).ensure(pod.namespace, DEFAULTS, true);
-      const findings = await new Redirection(nft).ensure(pod.namespace, DEFAULTS, false);
+      const { findings } = await new Redirection(nft).ensure(pod.namespace, DEFAULTS, false);
       assert.ok(findings.some((finding) => finding.kind === 'missing-chain'));
       assert.equal(savedIn(pod, 'legacy', 4).get('nat')?.has('ISTIO_OUTPUT'), false);
       assert.deepEqual(await new Redirection(nft).verify(pod.namespace, DEFAULTS), []);

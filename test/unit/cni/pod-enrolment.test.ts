@@ -14,11 +14,11 @@ import type {
   RedirectionHow,
 } from '../../../src/cni/enrolment-state.ts';
 import { cniErrors } from '../../../src/cni/errors.ts';
-import type { RuleFinding } from '../../../src/cni/namespace-rules.ts';
 import { PodEnrolment } from '../../../src/cni/pod-enrolment.ts';
 import { type PodFacts, podFacts } from '../../../src/cni/pod-facts.ts';
 import type { NetnsQuery, PodNetns } from '../../../src/cni/pod-netns.ts';
 import { optionsKey, podOptions } from '../../../src/cni/pod-options.ts';
+import type { RedirectionOutcome } from '../../../src/cni/redirection.ts';
 import type { RedirectionOptions } from '../../../src/cni/redirection-rules.ts';
 import { setLogLevels } from '../../../src/telemetry/log.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -107,23 +107,20 @@ class World implements EnrolmentSteps {
     netns: PodNetns,
     options: RedirectionOptions,
     { isFresh }: RedirectionHow,
-  ): Promise<readonly RuleFinding[]> {
+  ): Promise<RedirectionOutcome> {
     await this.#step('rules');
     const sandbox = this.#sandboxOf(netns);
     if (isFresh && sandbox.rules !== undefined) this.violations.push('rules were applied blindly over rules');
     const wasRight = sandbox.rules === optionsKey(options);
     sandbox.rules = optionsKey(options);
     sandbox.isPrepared = true;
-    return wasRight ? [] : [{ family: 4, kind: 'missing-chain' }];
+    const hasProxy = isFresh ? undefined : this.carried === sandbox;
+    return { findings: wasRight ? [] : [{ family: 4, kind: 'missing-chain' }], hasProxy };
   }
 
   async removeRules(netns: PodNetns): Promise<void> {
     await this.#step('remove');
     Object.assign(this.#sandboxOf(netns), { rules: undefined, isPrepared: false });
-  }
-
-  hasProxy(netns: PodNetns): boolean {
-    return this.carried?.inode === netns.namespace.inode;
   }
 
   async offer(): Promise<void> {
