@@ -33,9 +33,12 @@ export type EnrolmentState =
 export const REDIRECTION_ANNOTATION = 'ambient.istio.io/redirection';
 export type RedirectionAnnotation = 'enabled' | 'pending';
 
-/** Something that was not as it should be, told in reports until newer ones take its place. */
+/**
+ * Something that was not as it should be, told in reports until newer ones take its place. It was repaired, but for
+ * `capture-bypassed`: rules that somebody in the pod has made are not taken from him.
+ */
 export interface EnrolmentFinding {
-  readonly kind: 'rules-missing' | 'proxy-missing' | 'sandbox-replaced';
+  readonly kind: 'rules-missing' | 'proxy-missing' | 'sandbox-replaced' | 'capture-bypassed';
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly detail: string;

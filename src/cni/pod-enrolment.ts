@@ -363,7 +363,7 @@ export class PodEnrolment {
   #note(kind: EnrolmentFinding['kind'], detail: string): void {
     const finding = { kind, at: Date.now(), detail };
     this.findings = [...this.findings, finding].slice(-MAX_FINDINGS);
-    log.warn('found and repaired', { pod: podLabel(this.#pod), finding: kind, detail });
+    log.warn('pod not as it should be', { pod: podLabel(this.#pod), finding: kind, detail });
     this.#events.onFinding(this, finding);
   }
 

@@ -47,6 +47,7 @@ export class PodFootprint {
   #exemptKey: string | undefined;
   #mayBeExempt: boolean;
   #annotation: string | undefined;
+  #bypasses = '';
   /** Of a lost namespace something may still be known to ztunnel and the node. */
   #isLost = false;
   /** Milliseconds since the epoch; undefined while the rules are not known to be in force. */
@@ -138,10 +139,11 @@ export class PodFootprint {
     this.#rulesKey = undefined;
     this.#isFresh = false;
     try {
-      const { findings, hasProxy } = await this.#steps.ensureRules(this.#netns!, options, how);
+      const { findings, hasProxy, bypasses } = await this.#steps.ensureRules(this.#netns!, options, how);
       this.#rulesKey = key;
       this.rulesVerifiedAt = Date.now();
       if (findings.length > 0 && isSurprise) this.#note('rules-missing', listed(findings));
+      this.#noteBypasses(bypasses);
       // A pod that is taken over is offered with the next snapshot anyway.
       if (hasProxy === false && wasVerified && this.#isCarried) this.#noteNoProxy();
     } catch (thrown) {
@@ -186,6 +188,13 @@ export class PodFootprint {
     this.#rulesKey = undefined;
     await this.#withdraw();
     this.#close();
+  }
+
+  /** Once, not with every reconciliation. */
+  #noteBypasses(bypasses: readonly string[]): void {
+    const detail = bypasses.slice(0, MAX_NAMED_DIFFERENCES).join('; ');
+    if (detail !== '' && detail !== this.#bypasses) this.#note('capture-bypassed', detail);
+    this.#bypasses = detail;
   }
 
   #noteNoProxy(): void {

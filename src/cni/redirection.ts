@@ -1,6 +1,7 @@
 /** Puts the capture rules of a pod in force inside its network namespace, verifies them, and takes them away. */
 
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
+import { captureBypasses } from './capture-bypass.ts';
 import { cniErrors } from './errors.ts';
 import type { IptablesChoice, IptablesTools } from './iptables-tools.ts';
 import { ipv6Facts } from './namespace-facts.ts';
@@ -26,6 +27,8 @@ export interface RedirectionOutcome {
   readonly findings: readonly RuleFinding[];
   /** Whether somebody listens on ztunnel's ports; undefined when nobody looked. */
   readonly hasProxy: boolean | undefined;
+  /** Rules of others that let traffic past redirection. */
+  readonly bypasses: readonly string[];
 }
 
 /** Redirection by the node's flavour of iptables. Every method may be repeated without harm. */
@@ -51,7 +54,7 @@ export class Redirection {
     const goals = this.#goals(namespace, options);
     if (isFresh) {
       await reachGoals(namespace, goals.map(assumeUntouched));
-      return { findings: [], hasProxy: undefined };
+      return { findings: [], hasProxy: undefined, bypasses: [] };
     }
     // A node that changed its flavour would otherwise have every rule twice.
     const { other } = this.#choice;
@@ -60,8 +63,12 @@ export class Redirection {
     const look = await observeRules(namespace, [...goals, ...leftovers], [LIST_LISTENERS]);
     await reachGoals(namespace, look.observations.filter(isWrong));
     this.#known.add(namespace);
-    const findings = look.observations.slice(0, goals.length).flatMap(ruleFindings);
-    return { findings, hasProxy: isProxyThere(look.results[0]!) };
+    const seen = look.observations.slice(0, goals.length);
+    return {
+      findings: seen.flatMap(ruleFindings),
+      hasProxy: isProxyThere(look.results[0]!),
+      bypasses: seen.flatMap(({ tables, goal }) => captureBypasses(tables, goal.rules)),
+    };
   }
 
   /** What is not as it should be now, in the chosen flavour. @throws AMBIT_CNI_PROGRAM_FAILED */

@@ -1,6 +1,8 @@
 /** Redirection in real network namespaces, by real iptables of both flavours and families. */
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -192,6 +194,29 @@ inOwnNamespaces(import.meta.filename, () => {
         node.close();
       }));
   }
+
+  test('rules of others that let traffic past ours are told of, and left alone', () =>
+    withPod(async (pod) => {
+      const redirection = new Redirection(await chooseIptables('nft'));
+      await redirection.ensure(pod.namespace, DEFAULTS, true);
+      pod.run('iptables-nft -t nat -I OUTPUT -p tcp --dport 443 -j ACCEPT');
+      pod.run('ip6tables-nft -t nat -A OUTPUT -j ACCEPT');
+      const outcome = await redirection.ensure(pod.namespace, DEFAULTS, false);
+      assert.deepEqual(outcome, {
+        findings: [],
+        hasProxy: false,
+        bypasses: ['nat OUTPUT: -p tcp -m tcp --dport 443 -j ACCEPT'],
+      });
+    }));
+
+  test('a lock that another program holds is waited for', () =>
+    withPod(async (pod) => {
+      const redirection = new Redirection(await chooseIptables('legacy'));
+      const holder = spawn('flock', ['/run/xtables.lock', 'sleep', '0.5']);
+      await once(holder, 'spawn');
+      await redirection.ensure(pod.namespace, DEFAULTS, true);
+      assert.deepEqual(await redirection.verify(pod.namespace, DEFAULTS), []);
+    }));
 
   test('rules left behind in the other flavour are taken away when a pod is adopted', () =>
     withPod(async (pod) => {

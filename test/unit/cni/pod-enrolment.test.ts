@@ -66,6 +66,7 @@ class World implements EnrolmentSteps {
   isZtunnelThere = true;
   /** While set, ztunnel does not answer. */
   hold: Promise<void> | undefined;
+  bypasses: readonly string[] = [];
   open = 0;
   failing = new Map<StepName, AmbitError>();
   enrolment: PodEnrolment | undefined;
@@ -115,7 +116,8 @@ class World implements EnrolmentSteps {
     sandbox.rules = optionsKey(options);
     sandbox.isPrepared = true;
     const hasProxy = isFresh ? undefined : this.carried === sandbox;
-    return { findings: wasRight ? [] : [{ family: 4, kind: 'missing-chain' }], hasProxy };
+    const findings = wasRight ? [] : ([{ family: 4, kind: 'missing-chain' }] as const);
+    return { findings, hasProxy, bypasses: this.bypasses };
   }
 
   async removeRules(netns: PodNetns): Promise<void> {
@@ -386,6 +388,22 @@ test('a proxy that is missing is found and the pod is offered again', async () =
     ['proxy-missing'],
   );
   assert.equal(world.carried, sandbox);
+  enrolment.stop();
+});
+
+test('a rule of somebody else that lets traffic past redirection is told of once', async () => {
+  const { world, enrolment, findings } = setUp();
+  world.addSandbox('10.0.0.1');
+  enrolment.kick();
+  await reaches(enrolment, 'enrolled');
+  world.bypasses = ['nat OUTPUT: -j ACCEPT'];
+  await enrolment.verify();
+  await enrolment.verify();
+  assert.deepEqual(
+    findings.map(({ kind, detail }) => [kind, detail]),
+    [['capture-bypassed', 'nat OUTPUT: -j ACCEPT']],
+  );
+  assert.equal(enrolment.state.kind, 'enrolled');
   enrolment.stop();
 });
 
