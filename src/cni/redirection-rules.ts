@@ -28,6 +28,17 @@ export interface RedirectionOptions {
   readonly excludedOutboundRanges: readonly Cidr[];
 }
 
+/** What is not about redirection is the same for all pods. */
+const ORDINARY: RedirectionOptions = {
+  dnsCapture: true,
+  inboundCapture: true,
+  virtualInterfaces: [],
+  excludedOutboundPorts: [],
+  excludedInboundPorts: [],
+  excludedOutboundRanges: [],
+};
+const REDIRECTS = /-j REDIRECT\b/;
+
 interface FamilyFacts {
   readonly options: RedirectionOptions;
   readonly loopback: string;
@@ -59,6 +70,17 @@ export function redirectionRules(options: RedirectionOptions, family: IpFamily):
     mangle: [chain(PREROUTING_CHAIN, manglePrerouting()), chain(OUTPUT_CHAIN, mangleOutput())],
     nat: [chain(PREROUTING_CHAIN, natPrerouting(facts)), chain(OUTPUT_CHAIN, natOutput(facts))],
   };
+}
+
+/**
+ * The rules of a pod that is leaving: nothing is redirected any more, and what carries its open connections stays.
+ * Without it the kernel would stop translating their packets: ztunnel could not even tell the application that they are
+ * closed, and what the application still sends would leave the pod in plain text.
+ */
+export function leavingRules(family: IpFamily): RuleSet {
+  const { raw, mangle, nat } = redirectionRules(ORDINARY, family);
+  const quiet = nat.map((one) => ({ ...one, rules: one.rules.filter((rule) => !REDIRECTS.test(rule)) }));
+  return { raw, mangle, nat: quiet };
 }
 
 function chain(name: string, rules: readonly string[]): Chain {

@@ -1,5 +1,6 @@
 /** Puts the capture rules of a pod in force inside its network namespace, verifies them, and takes them away. */
 
+import type { IpFamily } from '../base/ip.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
 import { captureBypasses } from './capture-bypass.ts';
 import { cniErrors } from './errors.ts';
@@ -16,9 +17,9 @@ import {
 } from './namespace-rules.ts';
 import { isProxyThere, LIST_LISTENERS } from './proxy-presence.ts';
 import { OUTPUT_CHAIN, PREROUTING_CHAIN } from './redirection-constants.ts';
-import { type RedirectionOptions, redirectionRules } from './redirection-rules.ts';
+import { leavingRules, type RedirectionOptions, redirectionRules } from './redirection-rules.ts';
 import { NO_RETURN_ROUTING, type ReturnRouting } from './return-routing.ts';
-import { EMPTY_RULE_SET } from './rule-set.ts';
+import { EMPTY_RULE_SET, type RuleSet } from './rule-set.ts';
 
 const OWNED_CHAINS = [PREROUTING_CHAIN, OUTPUT_CHAIN];
 
@@ -51,7 +52,7 @@ export class Redirection {
     options: RedirectionOptions,
     isFresh: boolean,
   ): Promise<RedirectionOutcome> {
-    const goals = this.#goals(namespace, options);
+    const goals = this.#captureGoals(namespace, options);
     if (isFresh) {
       await reachGoals(namespace, goals.map(assumeUntouched));
       return { findings: [], hasProxy: undefined, bypasses: [] };
@@ -73,8 +74,17 @@ export class Redirection {
 
   /** What is not as it should be now, in the chosen flavour. @throws AMBIT_CNI_PROGRAM_FAILED */
   async verify(namespace: NetworkNamespace, options: RedirectionOptions): Promise<RuleFinding[]> {
-    const { observations } = await observeRules(namespace, this.#goals(namespace, options));
+    const { observations } = await observeRules(namespace, this.#captureGoals(namespace, options));
     return observations.flatMap(ruleFindings);
+  }
+
+  /**
+   * Lets new connections go past ztunnel; those that it carries go on, until it closes them or the rules are removed.
+   * @throws AMBIT_CNI_PROGRAM_FAILED, AMBIT_CNI_RULES_NOT_IN_FORCE
+   */
+  async endCapture(namespace: NetworkNamespace): Promise<void> {
+    const { observations } = await observeRules(namespace, this.#goals(namespace, leavingRules));
+    await reachGoals(namespace, observations.filter(isWrong));
   }
 
   /**
@@ -94,24 +104,21 @@ export class Redirection {
     return wrong.length > 0;
   }
 
-  #goals(namespace: NetworkNamespace, options: RedirectionOptions): RuleGoal[] {
+  #captureGoals(namespace: NetworkNamespace, options: RedirectionOptions): RuleGoal[] {
+    if (this.#choice.preferred.v6 === undefined && ipv6Facts(namespace).inUse)
+      throw cniErrors.AMBIT_CNI_NO_IPTABLES('the pod uses IPv6, but there is no ip6tables');
+    return this.#goals(namespace, (family) => redirectionRules(options, family));
+  }
+
+  #goals(namespace: NetworkNamespace, rulesOf: (family: IpFamily) => RuleSet): RuleGoal[] {
     const { v4, v6 } = this.#choice.preferred;
     const ipv6 = ipv6Facts(namespace);
     const owned = OWNED_CHAINS;
-    const goals: RuleGoal[] = [
-      {
-        family: 4,
-        pair: v4,
-        rules: redirectionRules(options, 4),
-        owned,
-        routing: { rule: true, route: true },
-      },
-    ];
-    if (!ipv6.inUse) return goals;
-    if (v6 === undefined)
-      throw cniErrors.AMBIT_CNI_NO_IPTABLES('the pod uses IPv6, but there is no ip6tables');
-    const routing = { rule: true, route: ipv6.onLoopback };
-    return [...goals, { family: 6, pair: v6, rules: redirectionRules(options, 6), owned, routing }];
+    const routing = { rule: true, route: true };
+    const goals: RuleGoal[] = [{ family: 4, pair: v4, rules: rulesOf(4), owned, routing }];
+    if (!ipv6.inUse || v6 === undefined) return goals;
+    const routingV6 = { rule: true, route: ipv6.onLoopback };
+    return [...goals, { family: 6, pair: v6, rules: rulesOf(6), owned, routing: routingV6 }];
   }
 }
 

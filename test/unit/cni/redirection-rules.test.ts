@@ -3,7 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Cidr } from '../../../src/base/ip.ts';
-import { type RedirectionOptions, redirectionRules } from '../../../src/cni/redirection-rules.ts';
+import {
+  leavingRules,
+  type RedirectionOptions,
+  redirectionRules,
+} from '../../../src/cni/redirection-rules.ts';
 import { EMPTY_RULE_SET } from '../../../src/cni/rule-set.ts';
 import { ruleTransition } from '../../../src/cni/rule-transition.ts';
 
@@ -109,6 +113,16 @@ test('exclusions return before anything is redirected, each in its own family', 
   assert.ok(before(v4, '-A ISTIO_PRERT -s 10.9.0.0/16 -p udp -m udp --sport 53 -j RETURN', '--zone 1'));
   assert.ok(before(v6, '-A ISTIO_OUTPUT -d fd09::/32 -j RETURN', '15053'));
   assert.ok(!v6.some((line) => line.includes('10.9.0.0')) && !v4.some((line) => line.includes('fd09')));
+});
+
+test('a pod that leaves keeps all but the redirections, whatever its options were', () => {
+  for (const family of [4, 6] as const) {
+    const leaving = ruleTransition(new Map(), leavingRules(family), OWNED).trimEnd().split('\n');
+    assert.deepEqual(
+      leaving,
+      fresh({}, family).filter((line) => !line.includes('REDIRECT')),
+    );
+  }
 });
 
 test('removal of nothing from nothing is nothing', () => {
