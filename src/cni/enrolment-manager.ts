@@ -137,8 +137,7 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
     const { pod, decision, wish } = this.#judge(await this.#waitForPod(request, end));
     if (!decision.enrol) return decision;
     const enrolment = this.#enrolmentOf(pod, wish);
-    enrolment.beginSandbox(request.netnsPath, request.ips);
-    await enrolment.whenEnrolled(end - performance.now());
+    await enrolment.enrolSandbox(request.netnsPath, request.ips, end - performance.now());
     return decision;
   }
 

@@ -75,6 +75,8 @@ export class PodEnrolment {
   #state: EnrolmentState = { kind: 'out' };
   /** Grows with every change of what is wanted. */
   #version = 0;
+  /** What was wanted when it failed last. */
+  #failedVersion = -1;
   #isVerifyDue = false;
   #isRunning = false;
   #isAgainDue = false;
@@ -146,11 +148,23 @@ export class PodEnrolment {
     else if (this.#state.kind === 'enrolled' && this.#footprint.annotation !== 'enabled') this.kick();
   }
 
-  /** The CNI plugin has made a sandbox for the pod. */
-  beginSandbox(path: string, ips: readonly IpAddress[]): void {
-    this.#sandbox = { path, ips, formerIps: this.#pod.ips.join() };
+  /**
+   * The CNI plugin has made a sandbox for the pod, which does not start before this resolves: ztunnel carries it.
+   * Rejects with AMBIT_CNI_POD_NOT_ENROLLED at the deadline, or at once when the failure is not retryable; with
+   * AMBIT_CNI_POD_CHANGED when the pod is not wanted in the mesh any more.
+   */
+  async enrolSandbox(path: string, ips: readonly IpAddress[], deadlineMs: number): Promise<void> {
+    const sandbox = { path, ips, formerIps: this.#pod.ips.join() };
+    this.#sandbox = sandbox;
     this.#condemned = undefined;
     this.#supersede();
+    try {
+      await this.#whenEnrolled(deadlineMs);
+    } catch (thrown) {
+      // kubelet takes it away now: its path must not keep the pod from being found elsewhere.
+      if (this.#sandbox === sandbox && this.netns?.path !== path) this.#sandbox = undefined;
+      throw thrown;
+    }
   }
 
   /** The CNI plugin is tearing a sandbox down, which may be an older one than the pod has now. */
@@ -184,23 +198,6 @@ export class PodEnrolment {
   kick(): void {
     this.#isAgainDue = true;
     void this.#run();
-  }
-
-  /**
-   * Resolves when ztunnel carries the pod; rejects with the last failure at the deadline, at once with one that is not
-   * retryable, and with AMBIT_CNI_POD_CHANGED when the pod is not wanted in the mesh any more.
-   */
-  async whenEnrolled(deadlineMs: number): Promise<void> {
-    const end = performance.now() + deadlineMs;
-    for (;;) {
-      const state = this.#state;
-      if (state.kind === 'enrolled' && this.#isCarriedNow()) return;
-      if (this.#wish.kind !== 'in')
-        throw cniErrors.AMBIT_CNI_POD_CHANGED(`pod ${podLabel(this.#pod)} has left`);
-      const remainingMs = end - performance.now();
-      if (remainingMs <= 0 || (state.kind === 'failed' && !state.retryable)) throw this.#whyNot();
-      await this.#nextState(remainingMs);
-    }
   }
 
   /** Ends all work; what is in force stays in force. */
@@ -243,13 +240,12 @@ export class PodEnrolment {
     await this.#locate();
     this.#check(version);
     this.#progress();
+    // A pod that runs already goes on without a pause; one that is about to start must not do so uncaptured.
+    if (this.#footprint.isAtLarge) await this.#carry(version);
     await this.#footprint.redirect(options, verify);
     this.#check(version);
     this.#progress();
-    await this.#offer();
-    this.#check(version);
-    await this.#footprint.exemptProbes(this.ips);
-    this.#check(version);
+    await this.#carry(version);
     this.#backoff.reset();
     this.#set({ kind: 'enrolled' });
     await this.#annotateEnabled();
@@ -257,14 +253,22 @@ export class PodEnrolment {
 
   async #locate(): Promise<void> {
     const path = this.#sandbox?.path;
+    const wasThere = path !== undefined && this.netns?.path === path;
     const query = { pod: podLabel(this.#pod), ips: this.ips, path, notInode: this.#condemned };
     try {
       await this.#footprint.locate(query);
     } catch (thrown) {
       // The sandbox that the plugin spoke of is gone: from now on the pod's addresses lead to its namespace.
-      if (this.#sandbox?.path === path) this.#sandbox = undefined;
+      if (wasThere && this.#sandbox?.path === path) this.#sandbox = undefined;
       throw thrown;
     }
+  }
+
+  async #carry(version: number): Promise<void> {
+    await this.#offer();
+    this.#check(version);
+    await this.#footprint.exemptProbes(this.ips);
+    this.#check(version);
   }
 
   async #offer(): Promise<void> {
@@ -327,6 +331,7 @@ export class PodEnrolment {
     const isNews = this.#state.kind !== 'failed' || this.#state.code !== code;
     const after = this.#wish.kind === 'in' ? this.#footprint.stage : 'leaving';
     if (isNews) log.warn('pod not as wanted', { pod: podLabel(this.#pod), after, code, error: message });
+    this.#failedVersion = this.#version;
     this.#remember(error);
     this.#events.onFailure(this, error);
     this.#set({ kind: 'failed', code, message, retryable, after });
@@ -367,6 +372,20 @@ export class PodEnrolment {
     this.#events.onFinding(this, finding);
   }
 
+  async #whenEnrolled(deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const state = this.#state;
+      if (state.kind === 'enrolled' && this.#isCarriedNow()) return;
+      if (this.#wish.kind !== 'in')
+        throw cniErrors.AMBIT_CNI_POD_CHANGED(`pod ${podLabel(this.#pod)} has left`);
+      const remainingMs = end - performance.now();
+      const isHopeless = state.kind === 'failed' && !state.retryable && this.#failedVersion === this.#version;
+      if (remainingMs <= 0 || isHopeless || this.#isStopped) throw this.#whyNot();
+      await this.#nextState(remainingMs);
+    }
+  }
+
   /** An enrolled state that was reached with an older sandbox says nothing of the one that is being made. */
   #isCarriedNow(): boolean {
     const isSandboxInUse = this.#sandbox === undefined || this.#sandbox.path === this.netns?.path;
@@ -374,7 +393,7 @@ export class PodEnrolment {
   }
 
   #whyNot(): AmbitError {
-    const error = this.lastError;
+    const error = this.#failedVersion === this.#version ? this.lastError : undefined;
     const detail = error === undefined ? `still ${this.#state.kind}` : `${error.code}: ${error.message}`;
     return cniErrors.AMBIT_CNI_POD_NOT_ENROLLED(`pod ${podLabel(this.#pod)} is not in the mesh: ${detail}`);
   }

@@ -40,6 +40,8 @@ export class PodFootprint {
   #isFresh: boolean;
   /** The plugin waits for the namespace. */
   #isAwaited = false;
+  /** Rules have been in force, under this agent or an earlier one. */
+  #wasCaptured: boolean;
   /** ztunnel may have been told of the pod. */
   #isOffered: boolean;
   #isCarried: boolean;
@@ -67,7 +69,8 @@ export class PodFootprint {
     this.#isOffered = isTouched;
     this.#mayBeExempt = isTouched;
     // ztunnel runs on while an agent is replaced; when it connects again, its answers to the snapshot correct this.
-    this.#isCarried = options.isTakenOver && this.#annotation === 'enabled';
+    this.#wasCaptured = this.#annotation === 'enabled';
+    this.#isCarried = options.isTakenOver && this.#wasCaptured;
   }
 
   get netns(): PodNetns | undefined {
@@ -79,9 +82,14 @@ export class PodFootprint {
     return this.#isCarried ? 'enrolled' : 'redirected';
   }
 
-  /** Whether ztunnel should have the pod: rules are in force, or were under an earlier agent. */
+  /** Whether ztunnel should have the pod: it was offered, or rules are in force, or were under an earlier agent. */
   get isForProxy(): boolean {
-    return this.#mayHaveRules;
+    return this.#mayHaveRules || this.#isOffered;
+  }
+
+  /** Whether the pod is at work without ever having been captured, so that rules without a proxy would cut it off. */
+  get isAtLarge(): boolean {
+    return !this.#wasCaptured && !this.#isAwaited;
   }
 
   get annotation(): string | undefined {
@@ -132,7 +140,8 @@ export class PodFootprint {
     const wereInForce = this.#mayHaveRules;
     // Other options lead to other rules: then a difference is no surprise.
     const wasVerified = this.#rulesKey !== undefined;
-    const isSurprise = this.#rulesKey === key || (this.#rulesKey === undefined && this.#isCarried);
+    const isExpected = this.#rulesKey !== undefined || (this.#wasCaptured && this.#isCarried);
+    const isSurprise = isExpected && (this.#rulesKey ?? key) === key;
     const how = { isFresh: this.#isFresh, isUrgent: this.#isAwaited };
     this.#mayHaveRules = true;
     this.#isTouched = true;
@@ -141,6 +150,7 @@ export class PodFootprint {
     try {
       const { findings, hasProxy, bypasses } = await this.#steps.ensureRules(this.#netns!, options, how);
       this.#rulesKey = key;
+      this.#wasCaptured = true;
       this.rulesVerifiedAt = Date.now();
       if (findings.length > 0 && isSurprise) this.#note('rules-missing', listed(findings));
       this.#noteBypasses(bypasses);
@@ -179,13 +189,14 @@ export class PodFootprint {
     this.#annotation = value ?? undefined;
   }
 
-  /** Takes everything away, from the outside in: the pod is not cut off at any moment. */
+  /** Takes everything away, capture first: nothing of the pod is refused at any moment. */
   async leave(pod: PodFacts, isAlive: boolean): Promise<void> {
-    await this.#endProbeExemption(pod.ips);
     if (isAlive && this.#isTouched) await this.#removeRules(pod);
     this.#mayHaveRules = false;
     this.#isTouched = false;
+    this.#wasCaptured = false;
     this.#rulesKey = undefined;
+    await this.#endProbeExemption(pod.ips);
     await this.#withdraw();
     this.#close();
   }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { setLogLevels } from '../../src/telemetry/log.ts';
 import { eventually } from '../support/eventually.ts';
@@ -62,6 +63,49 @@ inOwnNamespaces(import.meta.filename, () => {
       assert.doesNotMatch(probeSet(node), /uid-web/);
       assert.equal(ztunnel.log.at(-1), 'del uid-web');
       await eventually('not annotated', () => node.annotationOf('web') === undefined);
+    }));
+
+  test('a pod at work is not cut off while it joins: its proxy is there before its rules', () =>
+    withNode(async (node) => {
+      node.writeNamespace('shop', {});
+      const [pod, peer] = [node.makeSandbox('10.0.0.1'), node.makeSandbox('10.0.0.2')];
+      const servers = [peer.namespace.run(() => createServer((socket) => socket.end('peer')).listen(9000))];
+      node.host.run("sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'");
+      node.writePod('web', { ips: ['10.0.0.1'] });
+      const agent = await node.startAgent();
+      const ztunnel = await node.connectZtunnel();
+      // As a proxy does, it answers when it listens.
+      ztunnel.answer = (entry) => {
+        if (entry === 'add uid-web') servers.push(...listenAsProxy(pod, 'proxy'));
+        return '';
+      };
+      assert.equal(await pod.read('10.0.0.2', 9000), 'peer');
+      const answers = new Set<string>();
+      node.writeNamespace('shop', { 'istio.io/dataplane-mode': 'ambient' });
+      while (!answers.has('proxy')) answers.add(await pod.read('10.0.0.2', 9000));
+      await reaches(agent, 'web', 'enrolled');
+      node.writeNamespace('shop', {});
+      while (!answers.has('peer') || reportOf(agent, 'web')?.state !== 'out') {
+        answers.add(await pod.read('10.0.0.2', 9000));
+      }
+      assert.deepEqual([...answers].sort(), ['peer', 'proxy']);
+      for (const server of servers) server.close();
+    }));
+
+  test('a pod at work is left alone until there is a ztunnel to carry it', () =>
+    withNode(async (node) => {
+      const pod = node.makeSandbox('10.0.0.1');
+      const before = pod.fingerprint();
+      node.writePod('web', { ips: ['10.0.0.1'] });
+      const agent = await node.startAgent();
+      const report = await reaches(agent, 'web', 'failed');
+      assert.equal(report.lastError?.code, 'AMBIT_CNI_NO_ZTUNNEL');
+      assert.equal(pod.fingerprint(), before);
+      await eventually('pending', () => node.annotationOf('web') === 'pending');
+      const ztunnel = await node.connectZtunnel();
+      await reaches(agent, 'web', 'enrolled');
+      assert.ok(ztunnel.log.indexOf('add uid-web') < ztunnel.log.indexOf('snapshotSent'));
+      await eventually('enabled', () => node.annotationOf('web') === 'enabled');
     }));
 
   test('labelling a namespace brings its pods in, and taking the label away brings them out', () =>

@@ -149,6 +149,7 @@ export async function reaches(agent: NodeAgent, name: string, state: string): Pr
 }
 
 /** Listens where ztunnel would, so that the pod's proxy is found to be there. */
-export function listenAsProxy(pod: PodNamespace): Server[] {
-  return [15001, 15006, 15008].map((port) => pod.namespace.run(() => createServer().listen(port)));
+export function listenAsProxy(pod: PodNamespace, answer = ''): Server[] {
+  const listen = (port: number) => createServer((socket) => socket.end(answer)).listen(port);
+  return [15001, 15006, 15008].map((port) => pod.namespace.run(() => listen(port)));
 }

@@ -49,6 +49,8 @@ interface Sandbox {
   isPrepared: boolean;
   /** ztunnel has carried it at some time. */
   wasCarried: boolean;
+  /** The plugin waits for it: its pod has not started. */
+  isAwaited: boolean;
   /** The plugin was told to tear it down. */
   isEnding: boolean;
   exists: boolean;
@@ -67,6 +69,7 @@ class World implements EnrolmentSteps {
   /** While set, ztunnel does not answer. */
   hold: Promise<void> | undefined;
   bypasses: readonly string[] = [];
+  wasCaptured = false;
   open = 0;
   failing = new Map<StepName, AmbitError>();
   enrolment: PodEnrolment | undefined;
@@ -75,7 +78,13 @@ class World implements EnrolmentSteps {
     const number = this.sandboxes.length + 1;
     const addresses = ips.map((ip) => parseIp(ip)!);
     const common = { path: `/ns/${number}`, inode: `4:${number}`, ips: addresses };
-    const nothing = { rules: undefined, isPrepared: false, wasCarried: false, isEnding: false };
+    const nothing = {
+      rules: undefined,
+      isPrepared: false,
+      wasCarried: false,
+      isAwaited: false,
+      isEnding: false,
+    };
     const sandbox: Sandbox = { ...common, ...nothing, exists: true };
     this.sandboxes.push(sandbox);
     return sandbox;
@@ -112,6 +121,11 @@ class World implements EnrolmentSteps {
     await this.#step('rules');
     const sandbox = this.#sandboxOf(netns);
     if (isFresh && sandbox.rules !== undefined) this.violations.push('rules were applied blindly over rules');
+    const isAtWork = !sandbox.isAwaited && !sandbox.isEnding;
+    if (isAtWork && !sandbox.wasCarried && !this.wasCaptured) {
+      this.violations.push('a pod at work was cut off');
+    }
+    this.wasCaptured = true;
     const wasRight = sandbox.rules === optionsKey(options);
     sandbox.rules = optionsKey(options);
     sandbox.isPrepared = true;
@@ -123,6 +137,7 @@ class World implements EnrolmentSteps {
   async removeRules(netns: PodNetns): Promise<void> {
     await this.#step('remove');
     Object.assign(this.#sandboxOf(netns), { rules: undefined, isPrepared: false });
+    this.wasCaptured = false;
   }
 
   async offer(): Promise<void> {
@@ -132,7 +147,7 @@ class World implements EnrolmentSteps {
     const workload = this.enrolment!.describe('cluster.local');
     if (workload === undefined) return;
     const sandbox = this.#sandboxOf(this.enrolment!.netns!);
-    if (!sandbox.isPrepared) this.violations.push('ztunnel was offered a pod without rules');
+    if (sandbox.isAwaited && !sandbox.isPrepared) this.violations.push('a pod might start uncaptured');
     this.carry(sandbox);
   }
 
@@ -253,17 +268,17 @@ async function reaches(enrolment: PodEnrolment, kind: string): Promise<void> {
   await enrolment.whenAtRest();
 }
 
-test('a running pod is enrolled in order: rules, ztunnel, probes, annotation', async () => {
+test('a pod at work is enrolled in order: ztunnel, probes, rules, annotation', async () => {
   const { world, enrolment } = setUp();
   world.addSandbox('10.0.0.1');
   enrolment.kick();
   await reaches(enrolment, 'enrolled');
-  assert.deepEqual(world.calls, ['find', 'rules', 'offer', 'exempt', 'annotate']);
+  assert.deepEqual(world.calls, ['find', 'offer', 'exempt', 'rules', 'annotate']);
   assert.equal(world.annotation, 'enabled');
   enrolment.stop();
 });
 
-test('a pod that opts out leaves in order: probes, rules, ztunnel, annotation; and its namespace is closed', async () => {
+test('a pod that opts out leaves in order: rules, probes, ztunnel, annotation; and its namespace is closed', async () => {
   const { world, enrolment, done } = setUp();
   const sandbox = world.addSandbox('10.0.0.1');
   enrolment.kick();
@@ -271,7 +286,7 @@ test('a pod that opts out leaves in order: probes, rules, ztunnel, annotation; a
   world.calls.length = 0;
   enrolment.update(podWith(['10.0.0.1'], 'enabled'), OUT);
   await reaches(enrolment, 'out');
-  assert.deepEqual(world.calls, ['unexempt', 'remove', 'withdraw', 'annotate']);
+  assert.deepEqual(world.calls, ['remove', 'unexempt', 'withdraw', 'annotate']);
   assert.deepEqual([sandbox.rules, world.annotation, world.open, done()], [undefined, undefined, 0, true]);
 });
 
@@ -314,22 +329,22 @@ test('rules that cannot be applied are rolled back, so that the pod is not cut o
     retryable: false,
     after: 'pending',
   });
-  assert.deepEqual(world.calls, ['find', 'rules', 'remove']);
+  assert.deepEqual(world.calls, ['find', 'offer', 'exempt', 'rules', 'remove']);
   assert.equal(sandbox.rules, undefined);
-  assert.equal(enrolment.describe('cluster.local'), undefined);
   world.failing.clear();
   await enrolment.verify();
   assert.equal(enrolment.state.kind, 'enrolled');
   enrolment.stop();
 });
 
-test('without a ztunnel a pod is pending, and enrolled once one takes it', async () => {
+test('without a ztunnel a pod at work is left alone, and enrolled once one takes it', async () => {
   const { world, enrolment } = setUp();
-  world.addSandbox('10.0.0.1');
+  const sandbox = world.addSandbox('10.0.0.1');
   world.isZtunnelThere = false;
   enrolment.kick();
   await reaches(enrolment, 'failed');
-  assert.equal(enrolment.state.kind === 'failed' && enrolment.state.after, 'redirected');
+  assert.equal(enrolment.state.kind === 'failed' && enrolment.state.after, 'pending');
+  assert.equal(sandbox.rules, undefined);
   await eventually('pending', () => world.annotation === 'pending');
   world.isZtunnelThere = true;
   await reaches(enrolment, 'enrolled');
@@ -432,8 +447,8 @@ test('a sandbox that the plugin reports is enrolled before the object has an add
   await enrolment.whenAtRest();
   assert.deepEqual([enrolment.state.kind, world.calls], ['pending', []]);
   const sandbox = world.addSandbox();
-  enrolment.beginSandbox(sandbox.path, [parseIp('10.0.0.9')!]);
-  await enrolment.whenEnrolled(5_000);
+  await enrolment.enrolSandbox(sandbox.path, [parseIp('10.0.0.9')!], 5_000);
+  assert.deepEqual(world.calls, ['find', 'rules', 'offer', 'exempt']);
   assert.deepEqual([...world.exempt], ['10.0.0.9']);
   sandbox.ips = [parseIp('10.0.0.9')!];
   enrolment.update(podWith(['10.0.0.9']), IN);
@@ -448,8 +463,7 @@ test('a plugin that waits for a new sandbox is not answered by the state of the 
   enrolment.kick();
   await reaches(enrolment, 'enrolled');
   const next = world.addSandbox();
-  enrolment.beginSandbox(next.path, [parseIp('10.0.0.2')!]);
-  await enrolment.whenEnrolled(5_000);
+  await enrolment.enrolSandbox(next.path, [parseIp('10.0.0.2')!], 5_000);
   assert.equal(world.carried, next);
   assert.notEqual(next.rules, undefined);
   enrolment.stop();
@@ -459,13 +473,16 @@ test('a plugin that waits is told why in the end, and at once when there is no h
   const { world, enrolment } = setUp({ ips: [] });
   const sandbox = world.addSandbox();
   world.isZtunnelThere = false;
-  enrolment.beginSandbox(sandbox.path, []);
-  await assert.rejects(enrolment.whenEnrolled(100), /not in the mesh: AMBIT_CNI_NO_ZTUNNEL: no ztunnel/);
+  const late = enrolment.enrolSandbox(sandbox.path, [], 100);
+  await assert.rejects(late, /not in the mesh: AMBIT_CNI_NO_ZTUNNEL: no ztunnel/);
   world.failing.set('rules', cniErrors.AMBIT_CNI_NO_IPTABLES('none'));
-  enrolment.beginSandbox(world.addSandbox().path, []);
-  await assert.rejects(enrolment.whenEnrolled(600_000), /AMBIT_CNI_NO_IPTABLES/);
+  await assert.rejects(enrolment.enrolSandbox(world.addSandbox().path, [], 600_000), /AMBIT_CNI_NO_IPTABLES/);
+  world.failing.clear();
+  const left = assert.rejects(enrolment.enrolSandbox(world.addSandbox().path, [], 600_000), {
+    code: 'AMBIT_CNI_POD_CHANGED',
+  });
   enrolment.update(enrolment.pod, GONE);
-  await assert.rejects(enrolment.whenEnrolled(600_000), { code: 'AMBIT_CNI_POD_CHANGED' });
+  await left;
   enrolment.stop();
 });
 
@@ -524,7 +541,10 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
     for (const sandbox of world.sandboxes) sandbox.exists = false;
     const ip = parseIp(`10.1.${++address >> 8}.${address & 255}`)!;
     const sandbox = world.addSandbox(ip);
-    enrolment.beginSandbox(sandbox.path, [ip]);
+    sandbox.isAwaited = true;
+    // kubelet takes a sandbox away that was refused.
+    const refused = () => Object.assign(sandbox, { isAwaited: false, isEnding: true });
+    enrolment.enrolSandbox(sandbox.path, [ip], 20).catch(refused);
   }),
   fc.constant<Action>(({ world }) => {
     const sandbox = world.sandboxes.at(-1);
@@ -533,7 +553,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.constant<Action>(({ world, enrolment }) => {
     const sandbox = world.sandboxes.at(-1);
     if (sandbox === undefined) return;
-    sandbox.isEnding = true;
+    Object.assign(sandbox, { isEnding: true, isAwaited: false });
     enrolment.endSandbox(sandbox.path);
   }),
   fc.constant<Action>(({ enrolment }) => void enrolment.verify()),
