@@ -55,7 +55,13 @@ function spawnDetached(command: readonly string[], config: SandboxConfig, paths:
   const child = spawn(command[0]!, command.slice(1), {
     detached: true,
     cwd: '/',
-    env: { ...process.env, PATH: systemPath(), XTABLES_LOCKFILE: join(paths.state, 'xtables.lock') },
+    env: {
+      // A process of the mesh that is started again has its program compiled already, and takes over in half the time.
+      NODE_COMPILE_CACHE: join(paths.state, 'compile-cache'),
+      ...process.env,
+      PATH: systemPath(),
+      XTABLES_LOCKFILE: join(paths.state, 'xtables.lock'),
+    },
     stdio: [config.endWithInput ? 'pipe' : 'ignore', output, output],
   });
   closeSync(output);

@@ -1,5 +1,6 @@
 /** The entry of a reactor thread: an epoll loop that serves every pod of the node, told what to do by the main thread. */
 
+import { flushCompileCache } from 'node:module';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { Http2Counters } from '../../http/http2-counters.ts';
@@ -209,4 +210,6 @@ const boot = workerData as ReactorBoot;
 setLogFormat(boot.config.logFormat);
 setLogSink((text) => say({ kind: 'log', text }));
 if (boot.config.logLevel !== undefined) setLogLevels(boot.config.logLevel);
+// This thread never ends in good order, which is when it would be written.
+flushCompileCache();
 new ReactorThread(boot).run();
