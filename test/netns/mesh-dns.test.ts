@@ -186,7 +186,11 @@ describe('names in a mesh', () => {
     assert.equal((await other.query('web', 'A')).rcode, NXDOMAIN, 'only the mesh knows this short form');
     assert.equal((await other.echo('http://web/')).source.ip.length > 0, true);
     assert.equal(await counted('requests', 'by-itself'), 0);
-    const labels = { source_workload: 'by-itself', connection_security_policy: 'mutual_tls' };
+    const labels = {
+      reporter: 'source',
+      source_workload: 'by-itself',
+      connection_security_policy: 'mutual_tls',
+    };
     assert.equal(sumOf(await session.metrics('node1'), 'istio_tcp_connections_opened_total', labels), 1);
   });
 
