@@ -58,6 +58,8 @@ export interface EnrolmentSteps {
   isStillThere(netns: PodNetns): boolean;
   closeNetns(netns: PodNetns): void;
   ensureRules(netns: PodNetns, options: RedirectionOptions, how: RedirectionHow): Promise<RedirectionOutcome>;
+  /** New connections go past ztunnel from now on; those that it carries go on. */
+  endCapture(netns: PodNetns): Promise<void>;
   removeRules(netns: PodNetns): Promise<void>;
   /** Offers the pod to ztunnel; resolves when it has agreed. */
   offer(uid: string): Promise<void>;

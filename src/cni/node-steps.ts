@@ -60,6 +60,11 @@ export class NodeSteps implements EnrolmentSteps {
     return limit.run(() => redirection.ensure(netns.namespace, options, how.isFresh), how.isUrgent);
   }
 
+  async endCapture(netns: PodNetns): Promise<void> {
+    const { limit, redirection } = this.#options;
+    await limit.run(() => redirection.endCapture(netns.namespace));
+  }
+
   async removeRules(netns: PodNetns): Promise<void> {
     const { limit, redirection } = this.#options;
     await limit.run(() => redirection.remove(netns.namespace));

@@ -283,6 +283,10 @@ export class PodEnrolment {
 
   async #leave(version: number, isObjectThere: boolean, isAlive: boolean): Promise<void> {
     this.#set({ kind: 'leaving' });
+    // Peers learn that HBONE is over before it is; that something is in place stays on record until nothing is.
+    const isEnabled = isObjectThere && isAlive && this.#footprint.annotation === 'enabled';
+    if (isEnabled) await this.#tryToAnnotate('pending');
+    this.#check(version);
     await this.#footprint.leave({ ...this.#pod, ips: this.ips }, isAlive);
     this.#check(version);
     if (isObjectThere) await this.#footprint.annotate(this.#pod, null);

@@ -189,15 +189,20 @@ export class PodFootprint {
     this.#annotation = value ?? undefined;
   }
 
-  /** Takes everything away, capture first: nothing of the pod is refused at any moment. */
+  /**
+   * Takes everything away, capture first: nothing of the pod is refused at any moment. What translates the packets of
+   * captured connections goes only when ztunnel has closed them, so that the application learns of it.
+   */
   async leave(pod: PodFacts, isAlive: boolean): Promise<void> {
-    if (isAlive && this.#isTouched) await this.#removeRules(pod);
+    const netns = isAlive && this.#isTouched ? this.#findAgain(pod) : undefined;
+    this.#rulesKey = undefined;
+    if (netns !== undefined) await this.#steps.endCapture(netns);
+    this.#wasCaptured = false;
+    await this.#withdraw();
+    if (netns !== undefined) await this.#steps.removeRules(netns);
     this.#mayHaveRules = false;
     this.#isTouched = false;
-    this.#wasCaptured = false;
-    this.#rulesKey = undefined;
     await this.#endProbeExemption(pod.ips);
-    await this.#withdraw();
     this.#close();
   }
 
@@ -261,19 +266,15 @@ export class PodFootprint {
     this.#exemptKey = undefined;
   }
 
-  async #removeRules(pod: PodFacts): Promise<void> {
-    this.#netns ??= this.#findAgain(pod);
-    if (this.#netns !== undefined) await this.#steps.removeRules(this.#netns);
-  }
-
-  /** For a pod that opted out while no agent ran; one without a namespace has nothing to be removed. */
+  /** Also of a pod that opted out while no agent ran; one without a namespace has nothing to be removed. */
   #findAgain(pod: PodFacts): PodNetns | undefined {
+    const query = { pod: `${pod.namespace}/${pod.name}`, ips: pod.ips, path: undefined, notInode: undefined };
     try {
-      const name = `${pod.namespace}/${pod.name}`;
-      return this.#steps.findNetns({ pod: name, ips: pod.ips, path: undefined, notInode: undefined });
+      this.#netns ??= this.#steps.findNetns(query);
     } catch {
       return undefined;
     }
+    return this.#netns;
   }
 
   async #withdraw(): Promise<void> {

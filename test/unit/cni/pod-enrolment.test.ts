@@ -30,6 +30,7 @@ const ANNOTATION = 'ambient.istio.io/redirection';
 const STEP_NAMES = [
   'find',
   'rules',
+  'release',
   'remove',
   'offer',
   'withdraw',
@@ -37,6 +38,8 @@ const STEP_NAMES = [
   'unexempt',
   'annotate',
 ] as const;
+/** The rules of a pod that is leaving. */
+const LEAVING = 'leaving';
 type StepName = (typeof STEP_NAMES)[number];
 
 /** A namespace of the simulated node. */
@@ -134,8 +137,17 @@ class World implements EnrolmentSteps {
     return { findings, hasProxy, bypasses: this.bypasses };
   }
 
+  async endCapture(netns: PodNetns): Promise<void> {
+    await this.#step('release');
+    this.#sandboxOf(netns).rules = LEAVING;
+    this.wasCaptured = false;
+  }
+
   async removeRules(netns: PodNetns): Promise<void> {
     await this.#step('remove');
+    if (this.carried === this.#sandboxOf(netns) && this.carried.rules === LEAVING) {
+      this.violations.push('the rules went before ztunnel had closed its connections');
+    }
     Object.assign(this.#sandboxOf(netns), { rules: undefined, isPrepared: false });
     this.wasCaptured = false;
   }
@@ -168,7 +180,8 @@ class World implements EnrolmentSteps {
   async withdraw(): Promise<void> {
     await this.#step('withdraw', false);
     const { carried, enrolment } = this;
-    const isCaptured = carried?.exists && carried.rules !== undefined && !carried.isEnding;
+    const hasRules = carried?.rules !== undefined && carried.rules !== LEAVING;
+    const isCaptured = carried?.exists && hasRules && !carried.isEnding;
     if (isCaptured && enrolment!.wish.kind === 'out' && enrolment!.wish.isAlive) {
       this.violations.push('ztunnel lost a pod whose rules are in force');
     }
@@ -278,7 +291,7 @@ test('a pod at work is enrolled in order: ztunnel, probes, rules, annotation', a
   enrolment.stop();
 });
 
-test('a pod that opts out leaves in order: rules, probes, ztunnel, annotation; and its namespace is closed', async () => {
+test('a pod that opts out leaves in order: peers, capture, ztunnel, rules, probes, annotation; and its namespace is closed', async () => {
   const { world, enrolment, done } = setUp();
   const sandbox = world.addSandbox('10.0.0.1');
   enrolment.kick();
@@ -286,7 +299,7 @@ test('a pod that opts out leaves in order: rules, probes, ztunnel, annotation; a
   world.calls.length = 0;
   enrolment.update(podWith(['10.0.0.1'], 'enabled'), OUT);
   await reaches(enrolment, 'out');
-  assert.deepEqual(world.calls, ['remove', 'unexempt', 'withdraw', 'annotate']);
+  assert.deepEqual(world.calls, ['annotate', 'release', 'withdraw', 'remove', 'unexempt', 'annotate']);
   assert.deepEqual([sandbox.rules, world.annotation, world.open, done()], [undefined, undefined, 0, true]);
 });
 
@@ -298,7 +311,7 @@ test('an ended pod leaves by its last addresses, and nobody enters its namespace
   world.calls.length = 0;
   enrolment.update(podWith([], 'enabled'), ENDED);
   await reaches(enrolment, 'out');
-  assert.deepEqual(world.calls, ['unexempt', 'withdraw', 'annotate']);
+  assert.deepEqual(world.calls, ['withdraw', 'unexempt', 'annotate']);
   assert.equal(world.exempt.size, 0);
 });
 
