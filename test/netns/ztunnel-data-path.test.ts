@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Authorization } from '../../src/mesh/authorization.ts';
 import { makeRoot } from '../support/certificates.ts';
+import { denyPolicy } from '../support/deny-policy.ts';
 import { eventually } from '../support/eventually.ts';
 import { MeshNode, serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods, talk } from '../support/mesh-pods.ts';
@@ -163,28 +163,4 @@ async function eventuallyAsync(what: string, check: () => Promise<boolean>): Pro
   while (!(await check())) if (performance.now() > end) throw new Error(`not within 10 s: ${what}`);
 }
 
-const NOTHING = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  extensions: [],
-} as const;
-
-const STRICT: Authorization = {
-  name: 'strict',
-  namespace: 'istio-system',
-  scope: 'GLOBAL',
-  action: 'DENY',
-  rules: [{ clauses: [{ matches: [{ ...NOTHING, notPrincipals: [{ kind: 'presence' }] }] }] }],
-  dryRun: false,
-  extensions: [],
-};
+const STRICT = denyPolicy('istio-system', 'strict', { notPrincipals: [{ kind: 'presence' }] });

@@ -1,6 +1,7 @@
 /** Certificates for tests, made by the openssl command: P-256 keys, SPIFFE names, any mistake one may want. */
 
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +67,26 @@ export function makeLeaf(issuer: CertificateAuthority, options: LeafOptions): Le
     const expired = options.expired ?? false;
     const certificatePem = sign(folder, { name: 'workload', extensions, privateKeyPem, issuer, expired });
     return { certificatePem, chainPem: certificatePem + issuer.intermediatesPem, privateKeyPem };
+  });
+}
+
+/** A revocation list of the authority, in PEM, with these certificates on it. */
+export function makeRevocationList(issuer: CertificateAuthority, ...revoked: readonly Leaf[]): string {
+  return inScratch((folder) => {
+    const entries = revoked.map((leaf) => {
+      const { serialNumber } = new X509Certificate(leaf.certificatePem);
+      return `R\t991231235959Z\t260101000000Z,keyCompromise\t${serialNumber}\tunknown\t/CN=workload\n`;
+    });
+    writeFileSync(join(folder, 'index.txt'), entries.join(''));
+    writeFileSync(join(folder, 'index.txt.attr'), 'unique_subject = no\n');
+    writeFileSync(join(folder, 'issuer-key.pem'), issuer.privateKeyPem);
+    writeFileSync(join(folder, 'issuer.pem'), issuer.certificatePem);
+    const configuration = join(folder, 'ca.cnf');
+    writeFileSync(configuration, caConfiguration(folder, []));
+    const by = ['-cert', join(folder, 'issuer.pem'), '-keyfile', join(folder, 'issuer-key.pem')];
+    const out = join(folder, 'list.pem');
+    openssl(['ca', '-gencrl', '-config', configuration, ...by, '-crldays', '7', '-out', out]);
+    return readFileSync(out, 'utf8');
   });
 }
 

@@ -7,7 +7,7 @@ import { chooseIptables } from '../../src/cni/iptables-tools.ts';
 import { podOptions } from '../../src/cni/pod-options.ts';
 import { Redirection } from '../../src/cni/redirection.ts';
 import type { TestPod } from './mesh-node.ts';
-import { PodNamespace } from './pod-namespace.ts';
+import { PodNamespace, sh } from './pod-namespace.ts';
 
 /** A pod of a test with its namespace. */
 export interface LivePod extends TestPod {
@@ -36,6 +36,24 @@ export class MeshPods {
     return { name, namespace: 'shop', serviceAccount: name, addresses, path: netns.path, netns };
   }
 
+  /** Gives this very process the address 10.0.0.`index`, as if it were a pod that is not in the mesh. */
+  attachSelf(index: number): string {
+    const [ip, gateway] = [`10.0.0.${index}`, `10.0.${index}.254`];
+    const router = `ip -n ${this.#router.name}`;
+    const steps = [
+      `ip link add self netns ${this.#router.name} type veth peer name eth0`,
+      `${router} link set self up`,
+      'ip link set eth0 up',
+      `${router} addr add ${gateway}/32 dev self`,
+      `${router} route add ${ip} dev self`,
+      `ip addr add ${ip}/32 dev eth0`,
+      `ip route add ${gateway} dev eth0`,
+      `ip route add default via ${gateway} dev eth0`,
+    ];
+    sh(steps.join(' && '));
+    return ip;
+  }
+
   /** The rules of an enrolled pod. */
   async redirect(...pods: readonly LivePod[]): Promise<void> {
     const redirection = new Redirection(await chooseIptables('nft'));
@@ -53,9 +71,15 @@ export function runInPod(pod: LivePod, file: string, ...args: readonly string[])
   });
 }
 
-/** Sends a text from inside a pod and returns what comes back; an empty string when the connection is cut. */
-export async function talk(pod: LivePod, ip: string, port: number, message: string): Promise<string> {
-  const script = `exec 3<>/dev/tcp/${ip}/${port} && printf %s "${message}" >&3 && timeout 5 head -c ${message.length} <&3`;
-  const child = spawn('ip', ['netns', 'exec', pod.netns.name, 'timeout', '8', 'bash', '-c', script]);
+/** What a script of bash prints inside a pod; it ends after `seconds` at the latest. */
+export async function shellInPod(pod: LivePod, script: string, seconds = 8): Promise<string> {
+  const command = ['timeout', String(seconds), 'bash', '-c', script];
+  const child = spawn('ip', ['netns', 'exec', pod.netns.name, ...command]);
   return text(child.stdout);
+}
+
+/** Sends a text from inside a pod and returns what comes back; an empty string when the connection is cut. */
+export function talk(pod: LivePod, ip: string, port: number, message: string): Promise<string> {
+  const answer = `timeout 5 head -c ${message.length} <&3`;
+  return shellInPod(pod, `exec 3<>/dev/tcp/${ip}/${port} && printf %s "${message}" >&3 && ${answer}`);
 }

@@ -12,6 +12,8 @@ import type { FromReactor, ReactorBoot, ReactorDump, ToReactor } from '../proxy/
 const log = logger('reactors');
 /** A thread that does not answer a dump in this time is busy or stuck; the dump goes on without it. */
 const DUMP_TIMEOUT_MS = 5000;
+/** Cutting connections takes a turn of each loop. */
+const CLOSE_ALL_MS = 500;
 /** Old generation limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
 const REACTOR_HEAP_MB = 1024;
 
@@ -98,11 +100,10 @@ export class ReactorPool {
       this.#onDrained = resolve;
     });
     this.broadcast({ kind: 'drain' });
-    const deadline = new Promise<'late'>((resolve) => setTimeout(resolve, deadlineMs, 'late'));
-    if ((await Promise.race([drained, deadline])) !== 'late') return;
+    if (await endsWithin(drained, deadlineMs)) return;
     log.warn('closing the connections that outlived the drain', { deadline_ms: deadlineMs });
     this.broadcast({ kind: 'close-all' });
-    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 500))]);
+    await endsWithin(drained, CLOSE_ALL_MS);
   }
 
   #startThread(boot: ReactorBoot): Promise<void> {
@@ -164,6 +165,13 @@ export class ReactorPool {
     pending.missing--;
     if (pending.missing === 0) pending.finish();
   }
+}
+
+/** Leaves no timer behind, which would keep the process. */
+async function endsWithin(work: Promise<void>, deadlineMs: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<'late'>();
+  const timer = setTimeout(resolve, deadlineMs, 'late');
+  return (await Promise.race([work, late]).finally(() => clearTimeout(timer))) !== 'late';
 }
 
 function mergeDumps(parts: readonly ReactorDump[]): ReactorDump {
