@@ -11,6 +11,7 @@ import {
   namespaceManifest,
   podManifest,
   serviceManifest,
+  TCP_PORT,
 } from '../support/mesh-manifests.ts';
 import type { PodCaller } from '../support/pod-caller.ts';
 import { sumOf } from '../support/proxy-telemetry.ts';
@@ -32,6 +33,17 @@ function pair(namespace: string): readonly Manifest[] {
     podManifest({ name: 'deaf', namespace, node: 'node2', labels, container: DEAF }),
     serviceManifest({ name: 'mixed', namespace }),
   ];
+}
+
+/** A pod of the service `copies` that calls its own port `web`. */
+function copyOf(name: string, node: string, port: number): Manifest {
+  const container: Manifest = {
+    image: 'ambit/echo',
+    args: ['--http', String(port)],
+    ports: [{ name: 'web', containerPort: port }],
+    readinessProbe: { tcpSocket: { port: 'web' }, periodSeconds: 1 },
+  };
+  return podManifest({ name, namespace: 'shop', node, labels: { app: 'copies' }, container });
 }
 
 function waypoint(name: string, address: string): Manifest {
@@ -86,6 +98,32 @@ describe('services in trouble', () => {
   test('so is one outside the mesh', async () => {
     const answers = await callMany('http://mixed.plain/');
     assert.deepEqual(new Set(answers), new Set(['good']));
+  });
+
+  test('calls are spread over the pods of a service, wherever they are, by a port that each pod numbers itself', async () => {
+    const ports: Readonly<Record<string, number>> = { 'copy-1': 8080, 'copy-2': 8081, 'copy-3': 8082 };
+    await session.apply(
+      ...Object.entries(ports).map(([name, port], at) => copyOf(name, `node${(at % 2) + 1}`, port)),
+      serviceManifest({ name: 'copies', namespace: 'shop', targetPort: 'web' }),
+    );
+    for (const name of Object.keys(ports)) await session.podReady('shop', name);
+    await until('all are found', async () => new Set(await callMany('http://copies/')).size === 3);
+    const answers = await callMany('http://copies/');
+    for (const name of Object.keys(ports)) {
+      const share = answers.filter((one) => one === name).length;
+      assert.ok(share > 0 && share < CALLS / 1.2, `${name} got ${share} of ${CALLS} calls`);
+    }
+  });
+
+  test('a connection ends with the pod that it leads to, and so does one that nothing is sent on', async () => {
+    const short = { name: 'brief', namespace: 'shop', node: 'node2' };
+    await session.apply(podManifest(short));
+    await session.podReady('shop', 'brief');
+    const ip = await session.podIp('shop', 'brief');
+    const connections = await Promise.all([buyer.open(ip, TCP_PORT), buyer.open(ip, TCP_PORT)]);
+    assert.equal(await connections[0]!.exchange('hello'), 'hello');
+    await session.remove(podManifest(short));
+    for (const connection of connections) assert.match(await connection.ending(), /^(end|ECONNRESET)$/);
   });
 
   test('a pod that refuses and has no substitute resets its callers, and both logs say why', async () => {

@@ -62,7 +62,7 @@ export interface ServicePlan {
   readonly headless?: boolean;
   readonly families?: 'single' | 'dual';
   readonly port?: number;
-  readonly targetPort?: number;
+  readonly targetPort?: number | string;
 }
 
 export function serviceManifest(plan: ServicePlan): Manifest {
