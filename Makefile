@@ -6,9 +6,11 @@ NODE_BIN := $(CURDIR)/node_modules/node/bin
 export PATH := $(NODE_BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 NODE := node --disable-warning=ExperimentalWarning
 UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
+# Of the cluster that cluster-up and cluster-down mean.
+NAME ?= dev
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns errors-page format
+.PHONY: help setup demo check test test-unit test-netns cluster-up cluster-down errors-page format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +37,13 @@ test-unit: setup ## Tests that need no network namespace
 
 test-netns: setup ## Tests in real network namespaces, and the demo
 	@scripts/run-ring.sh 1 $(NETNS_TESTS)
+
+cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=dev, NODES=3, IP_FAMILIES=4 or 46)
+	@CLUSTER=$(NAME) test/cluster/testbed/up.sh
+	@echo "kubectl is there in: CLUSTER=$(NAME) test/cluster/testbed/enter.sh"
+
+cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
+	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
 errors-page: setup ## Writes docs/errors.md out of the error catalogues
 	$(NODE) scripts/write-errors-page.ts
