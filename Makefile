@@ -10,7 +10,7 @@ UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
 NAME ?= dev
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns cluster-up cluster-down errors-page format
+.PHONY: help setup demo check test test-unit test-netns cluster-up cluster-down errors-page crds format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 
 errors-page: setup ## Writes docs/errors.md out of the error catalogues
 	$(NODE) scripts/write-errors-page.ts
+
+crds: setup ## Writes daemonset/crds/ out of the schemas in scripts/crds/
+	$(NODE) scripts/write-crds.ts
 
 format: setup ## Rewrites the sources in house format
 	biome check --write .
