@@ -52,8 +52,10 @@ export class AuthorityDirectory implements AuthorityStore {
     return (await this.load()) ?? state;
   }
 
-  async save(state: AuthorityState): Promise<void> {
+  /** A directory belongs to one process: the last writer wins. */
+  async save(state: AuthorityState): Promise<boolean> {
     await this.#write(state, (temporary) => rename(temporary, this.#path));
+    return true;
   }
 
   watch(onChange: () => void): () => void {

@@ -26,8 +26,11 @@ export interface AuthorityStore {
   load(): Promise<AuthorityState | undefined>;
   /** Stores the first state, unless another process was faster; what is stored then is the result. */
   create(state: AuthorityState): Promise<AuthorityState>;
-  /** Replaces the state as a whole. Rejects with AMBIT_CA_STATE_UNWRITABLE. */
-  save(state: AuthorityState): Promise<void>;
+  /**
+   * Replaces the state as a whole; false when another process has replaced the one that was loaded last, and nothing
+   * is stored. Rejects with AMBIT_CA_STATE_UNWRITABLE.
+   */
+  save(state: AuthorityState): Promise<boolean>;
   /** Calls back when the state may have been replaced; returns how to stop. */
   watch(onChange: () => void): () => void;
 }
@@ -58,15 +61,19 @@ export function nextStep(state: AuthorityState, nowMs: number): AuthorityState |
   return { ...state, signer: rotation.next, rotation: switched };
 }
 
-/** Reads a state from its JSON; undefined when it is not one. */
-export function parseAuthorityState(json: string): AuthorityState | undefined {
+/** Reads a state from its JSON, of which some fields may be kept elsewhere; undefined when it is not one. */
+export function parseAuthorityState(
+  json: string,
+  elsewhere: Partial<Record<keyof AuthorityState, unknown>> = {},
+): AuthorityState | undefined {
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
     return undefined;
   }
-  return isState(value) ? value : undefined;
+  const state = isRecord(value) ? { ...value, ...elsewhere } : value;
+  return isState(state) ? state : undefined;
 }
 
 function dueAfter(state: AuthorityState, nowMs: number): number {

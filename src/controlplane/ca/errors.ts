@@ -5,15 +5,15 @@ import { type AmbitError, errorCatalogue } from '../../base/errors.ts';
 export const caErrors = errorCatalogue({
   AMBIT_CA_FILES_INVALID: {
     side: 'config',
-    hint: 'Check the files with openssl verify: key and certificate must belong together and lead to the given roots.',
+    hint: 'Check the files or the Secret with openssl verify: key and certificate must belong together and lead to the given roots.',
   },
   AMBIT_CA_STATE_UNREADABLE: {
     side: 'config',
-    hint: 'Restore the file from a backup; removing it makes a new root that no running proxy trusts.',
+    hint: 'Restore the file or the Secret from a backup; without it a new root is made that no running proxy trusts.',
   },
   AMBIT_CA_STATE_UNWRITABLE: {
     side: 'config',
-    hint: 'Check that the directory may be written by the control plane, and that its disk is not full.',
+    hint: 'Check that the directory or the Secret may be written by the control plane.',
   },
   AMBIT_CA_EXPIRED: {
     side: 'config',
@@ -22,6 +22,10 @@ export const caErrors = errorCatalogue({
   AMBIT_CA_ROTATION_UNDER_WAY: {
     side: 'config',
     hint: 'Wait for the rotation that runs; it goes on by itself when all older certificates have expired.',
+  },
+  AMBIT_CA_NOT_OWN: {
+    side: 'config',
+    hint: 'Rotate the key where it is made, such as in cert-manager; keep the old root in ca.crt until all proxies have the new one.',
   },
   AMBIT_CA_TTL_INVALID: {
     side: 'downstream',
@@ -34,7 +38,12 @@ export const caErrors = errorCatalogue({
   },
   AMBIT_CALLER_TOKEN_INVALID: {
     side: 'downstream',
-    hint: 'The caller must send a service account token with the audience istio-ca that has not expired.',
+    hint: 'The caller must send a service account token with an audience of the control plane (see --token-audience) that has not expired.',
+  },
+  AMBIT_CALLER_TOKEN_UNVERIFIED: {
+    side: 'control-plane',
+    retryable: true,
+    hint: 'The API server does not answer TokenReviews: look at its health, and at the rights of the control plane.',
   },
   AMBIT_CALLER_NOT_NODE_PROXY: {
     side: 'policy',
@@ -67,6 +76,7 @@ export type GrpcStatus =
   | 'PERMISSION_DENIED'
   | 'RESOURCE_EXHAUSTED'
   | 'FAILED_PRECONDITION'
+  | 'UNAVAILABLE'
   | 'INTERNAL';
 
 const STATUS: Readonly<Record<keyof typeof caErrors, GrpcStatus>> = {
@@ -75,9 +85,11 @@ const STATUS: Readonly<Record<keyof typeof caErrors, GrpcStatus>> = {
   AMBIT_CA_STATE_UNWRITABLE: 'INTERNAL',
   AMBIT_CA_EXPIRED: 'FAILED_PRECONDITION',
   AMBIT_CA_ROTATION_UNDER_WAY: 'FAILED_PRECONDITION',
+  AMBIT_CA_NOT_OWN: 'FAILED_PRECONDITION',
   AMBIT_CA_TTL_INVALID: 'INVALID_ARGUMENT',
   AMBIT_CA_RATE_LIMITED: 'RESOURCE_EXHAUSTED',
   AMBIT_CALLER_TOKEN_INVALID: 'UNAUTHENTICATED',
+  AMBIT_CALLER_TOKEN_UNVERIFIED: 'UNAVAILABLE',
   AMBIT_CALLER_NOT_NODE_PROXY: 'PERMISSION_DENIED',
   AMBIT_CALLER_POD_UNKNOWN: 'PERMISSION_DENIED',
   AMBIT_IDENTITY_NOT_ON_NODE: 'PERMISSION_DENIED',

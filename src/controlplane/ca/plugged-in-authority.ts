@@ -7,22 +7,15 @@ import type { Clock } from '../../identity/clock.ts';
 import { WatchedFiles } from '../../identity/watched-files.ts';
 import { logger } from '../../telemetry/log.ts';
 import { caErrors } from './errors.ts';
-import { makeSigningMaterial, type SigningMaterial, type SigningSource } from './signing-material.ts';
+import {
+  hasPluggedInKey,
+  type NamedTexts,
+  PLUGGED_IN_NAMES,
+  readPluggedInMaterial,
+} from './plugged-in-material.ts';
+import type { SigningMaterial, SigningSource } from './signing-material.ts';
 
 const log = logger('ca');
-
-interface Layout {
-  readonly key: string;
-  readonly certificate: string;
-  /** Certificates above the signer; the roots may be among them. */
-  readonly chain: string;
-  readonly roots: string;
-}
-
-const LAYOUTS: readonly Layout[] = [
-  { key: 'ca-key.pem', certificate: 'ca-cert.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' },
-  { key: 'tls.key', certificate: 'tls.crt', chain: 'tls.crt', roots: 'ca.crt' },
-];
 
 /** Signs with files and follows them when they are replaced; files that do not fit together change nothing. */
 export class PluggedInAuthority implements SigningSource {
@@ -34,15 +27,15 @@ export class PluggedInAuthority implements SigningSource {
   /** Throws AMBIT_CA_FILES_INVALID. */
   constructor(directory: string, clock: Clock) {
     this.#directory = directory;
-    const paths = LAYOUTS.flatMap((layout) => Object.values(layout)).map((name) => join(directory, name));
+    const paths = PLUGGED_IN_NAMES.map((name) => join(directory, name));
     this.#files = new WatchedFiles(paths, clock, () => this.#reload());
-    this.#material = readDirectory(directory);
+    this.#material = readPluggedInMaterial(textsOf(directory));
     this.#files.start();
   }
 
   /** Whether a directory holds a CA key in a known layout. */
   static isPresent(directory: string): boolean {
-    return layoutOf(directory) !== undefined;
+    return hasPluggedInKey(textsOf(directory));
   }
 
   get material(): SigningMaterial {
@@ -63,7 +56,7 @@ export class PluggedInAuthority implements SigningSource {
 
   #reload(): void {
     try {
-      this.#material = readDirectory(this.#directory);
+      this.#material = readPluggedInMaterial(textsOf(this.#directory));
     } catch (thrown) {
       log.error('the replaced CA files are not usable; signing goes on with those before', {
         directory: this.#directory,
@@ -79,29 +72,18 @@ export class PluggedInAuthority implements SigningSource {
   }
 }
 
-function layoutOf(directory: string): Layout | undefined {
-  return LAYOUTS.find((layout) => existsSync(join(directory, layout.key)));
+function textsOf(directory: string): NamedTexts {
+  return {
+    place: directory,
+    has: (name) => existsSync(join(directory, name)),
+    read: (name) => read(join(directory, name)),
+  };
 }
 
-function readDirectory(directory: string): SigningMaterial {
-  const layout = layoutOf(directory);
-  if (layout === undefined) throw caErrors.AMBIT_CA_FILES_INVALID(`${directory} holds no CA key`);
-  const signer = { keyPem: read(directory, layout.key), certificatePem: read(directory, layout.certificate) };
-  return makeSigningMaterial(signer, readOptional(directory, layout.chain), read(directory, layout.roots));
-}
-
-function read(directory: string, name: string): string {
+function read(path: string): string {
   try {
-    return readFileSync(join(directory, name), 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (thrown) {
-    throw caErrors.AMBIT_CA_FILES_INVALID(
-      `${join(directory, name)} cannot be read: ${messageOf(thrown)}`,
-      thrown,
-    );
+    throw caErrors.AMBIT_CA_FILES_INVALID(`${path} cannot be read: ${messageOf(thrown)}`, thrown);
   }
-}
-
-/** A chain file is of no use where the signer is a root or directly below one. */
-function readOptional(directory: string, name: string): string {
-  return existsSync(join(directory, name)) ? read(directory, name) : '';
 }

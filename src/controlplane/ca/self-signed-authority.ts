@@ -32,6 +32,8 @@ const BACKDATING_MS = 3_600_000;
 const NOTE_AHEAD_MS = 3_600_000;
 /** After a failure to write, such as a full disk, a step of the rotation is tried again this much later. */
 const RETRY_STEP_MS = 60_000;
+/** How often a change is tried when other processes change the state at the same moment. */
+const MAX_ATTEMPTS = 10;
 
 export interface SelfSignedOptions {
   readonly store: AuthorityStore;
@@ -136,15 +138,22 @@ export class SelfSignedAuthority implements SigningSource {
 
   /** Applies a change to what is stored now, which another process may have written; undefined changes nothing. */
   #change(change: (state: AuthorityState) => AuthorityState | undefined): Promise<void> {
-    const { store } = this.#options;
-    const run = this.#lastChange.then(async () => {
-      const stored = (await store.load()) ?? this.#state;
-      const changed = change(stored);
-      if (changed !== undefined) await store.save(changed);
-      this.#adopt(changed ?? stored);
-    });
+    const run = this.#lastChange.then(() => this.#changeStored(change));
     this.#lastChange = run.catch(() => {});
     return run;
+  }
+
+  /** A state that has gone is put back: proxies trust it. */
+  async #changeStored(change: (state: AuthorityState) => AuthorityState | undefined): Promise<void> {
+    const { store } = this.#options;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const stored = (await store.load()) ?? (await store.create(this.#state));
+      const changed = change(stored);
+      if (changed === undefined || (await store.save(changed))) return this.#adopt(changed ?? stored);
+    }
+    throw caErrors.AMBIT_CA_STATE_UNWRITABLE(
+      `the state of the CA was replaced by others ${MAX_ATTEMPTS} times in a row`,
+    );
   }
 
   async #reload(): Promise<void> {

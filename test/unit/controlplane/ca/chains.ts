@@ -58,10 +58,11 @@ export class MemoryStore implements AuthorityStore {
     return this.state;
   }
 
-  async save(state: AuthorityState): Promise<void> {
+  async save(state: AuthorityState): Promise<boolean> {
     if (this.failing) throw new Error('disk full');
     this.saves++;
     this.state = state;
+    return true;
   }
 
   watch(): () => void {
