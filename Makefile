@@ -45,6 +45,10 @@ cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=d
 cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
+.PHONY: image
+image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
+	@$(NODE) scripts/packaging/build-image.ts $(if $(IMAGE),--name $(IMAGE)) $(if $(ARCH),--arch $(ARCH))
+
 errors-page: setup ## Writes docs/errors.md out of the error catalogues
 	$(NODE) scripts/write-errors-page.ts
 

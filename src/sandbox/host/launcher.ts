@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SandboxClient } from '../client/sandbox-client.ts';
 import { type SandboxConfig, StatePaths } from '../daemon/sandbox-config.ts';
 import { sandboxErrors } from '../errors.ts';
@@ -10,7 +11,7 @@ import { chooseIsolation } from './isolation.ts';
 import { isAlive, type Owner, readOwner, removeState, untilEnded, writeOwner } from './state-directory.ts';
 import { findProgram, systemPath } from './tools.ts';
 
-const DAEMON = join(import.meta.dirname, '..', 'daemon', 'main.ts');
+const DAEMON = fileURLToPath(new URL('../daemon/main.ts', import.meta.url));
 
 /**
  * The first process of the sandbox: takes in orphans, and ends with the daemon, which ends everything. /proc is made

@@ -1,6 +1,6 @@
 /** What a container of a pod runs: the sandbox's images, the environment, and Kubernetes' $(NAME) references. */
 
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Container, StoredPod } from '../api/kube-object.ts';
 
 /** A container ready to be started. */
@@ -18,11 +18,12 @@ export interface ContainerFault {
   readonly message: string;
 }
 
-const ROOT = join(import.meta.dirname, '..', '..', '..');
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
+const BIN = fileURLToPath(new URL('../../../bin', import.meta.url));
 /** The program itself, whatever PATH says. */
-const AMBIT = [process.execPath, '--disable-warning=ExperimentalWarning', join(ROOT, 'src', 'main.ts')];
+const AMBIT = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN];
 /** Containers find `ambit` too, and the system tools wherever the host keeps them. */
-const CONTAINER_PATH = `${join(ROOT, 'bin')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+const CONTAINER_PATH = `${BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 
 interface Image {
   readonly entrypoint: readonly string[];

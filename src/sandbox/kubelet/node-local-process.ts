@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Backoff } from '../../base/backoff.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { NodeNetwork } from '../network/node-network.ts';
@@ -10,7 +10,7 @@ import type { DnsTable, FromNodeLocal, NetworkProbe, ToNodeLocal } from './node-
 import type { ProbeAnswer } from './probe-loop.ts';
 
 const log = logger('kubelet');
-const MAIN = join(import.meta.dirname, 'node-local-main.ts');
+const MAIN = fileURLToPath(new URL('./node-local-main.ts', import.meta.url));
 
 export interface NodeLocalOptions {
   readonly logFile: string;
