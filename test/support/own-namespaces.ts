@@ -7,7 +7,7 @@ import { test } from 'node:test';
 const INSIDE = 'AMBIT_TEST_OWN_NAMESPACES';
 /** An ordinary user: `nobody` on every distribution that matters. */
 const ORDINARY_USER = '65534';
-const DEADLINE_MS = 300_000;
+const DEADLINE_MS = 600_000;
 
 /** /run is writable for iptables' lock and `ip netns`, and nothing in it is the machine's. */
 const SCRIPT = `
