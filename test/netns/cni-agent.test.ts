@@ -10,7 +10,6 @@ import { listenAsProxy, NodeWorld, reaches, reportOf } from '../support/node-wor
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 import { type PodNamespace, sh } from '../support/pod-namespace.ts';
 
-const PODS_AT_ONCE = 200;
 const NONE = { 'istio.io/dataplane-mode': 'none' };
 
 async function withNode(use: (node: NodeWorld) => Promise<void>): Promise<void> {
@@ -370,33 +369,6 @@ inOwnNamespaces(import.meta.filename, () => {
       assert.match(metrics, /^ztunnel_connected 1$/m);
       assert.match(metrics, /^ambit_cni_pods\{state="enrolled"\} 1$/m);
       assert.match(metrics, /^nodeagent_reconcile_events_total\{type="update"\} \d+$/m);
-    }));
-
-  test(`${PODS_AT_ONCE} pods that are labelled at once are all enrolled, and a new one does not wait for them`, () =>
-    withNode(async (node) => {
-      node.writeNamespace('shop', {});
-      const pods = Array.from({ length: PODS_AT_ONCE }, (_, i) => {
-        const ip = `10.0.${i >> 8}.${i & 255 || 255}`.replace('10.0.0.255', '10.0.9.255');
-        node.writePod(`web-${i}`, { ips: [ip] });
-        return { name: `web-${i}`, sandbox: node.makeSandbox(ip) };
-      });
-      const agent = await node.startAgent();
-      const ztunnel = await node.connectZtunnel();
-      node.writeNamespace('shop', { 'istio.io/dataplane-mode': 'ambient' });
-      await eventually('under way', () => agent.report().pods.some((pod) => pod.state === 'enrolled'));
-      node.writePod('new', { phase: 'Pending' });
-      const answer = await node.addSandboxByPlugin('new', node.makeSandbox('10.1.0.1'), '10.1.0.1');
-      assert.equal(answer.status, 200, JSON.stringify(answer.body));
-      const enrolled = () => agent.report().pods.filter((pod) => pod.state === 'enrolled').length;
-      await eventually('all enrolled', () => enrolled() === PODS_AT_ONCE + 1, 120_000);
-      for (const { name, sandbox } of pods)
-        assert.equal(ztunnel.pods.get(`uid-${name}`), sandbox.namespace.inode);
-      assert.equal(probeSet(node).match(/comment "uid-/g)?.length, PODS_AT_ONCE + 1);
-      for (const { sandbox } of pods.slice(0, 5)) assert.match(sandbox.run('iptables-nft-save'), /15001/);
-      assert.deepEqual(
-        agent.report().pods.flatMap((pod) => pod.findings),
-        [],
-      );
     }));
 
   test('legacy iptables serves as well', () =>
