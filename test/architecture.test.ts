@@ -18,11 +18,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   mesh: ['base'],
   identity: ['base', 'telemetry'],
   objects: ['base', 'telemetry'],
+  kube: ['base', 'telemetry', 'objects'],
   xds: ['base', 'telemetry', 'mesh', 'identity'],
   ztunnel: ['base', 'telemetry', 'sys', 'io', 'http', 'hbone', 'mesh', 'identity', 'xds'],
-  cni: ['base', 'telemetry', 'sys', 'io', 'xds', 'objects'],
-  controlplane: ['base', 'telemetry', 'sys', 'mesh', 'identity', 'xds', 'objects'],
-  cli: ['base', 'telemetry', 'sandbox/client'],
+  cni: ['base', 'telemetry', 'sys', 'io', 'xds', 'objects', 'kube'],
+  controlplane: ['base', 'telemetry', 'sys', 'mesh', 'identity', 'xds', 'objects', 'kube'],
+  cli: ['base', 'telemetry', 'kube', 'sandbox/client'],
   sandbox: [
     'base',
     'telemetry',
@@ -43,9 +44,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const HOME_OF_PACKAGE: Readonly<Record<string, readonly string[]>> = {
   'node:ffi': ['src/sys/'],
   'node-forge': ['src/identity/'],
-  '@kubernetes/client-node': ['src/objects/'],
+  // In objects/ its types only.
+  '@kubernetes/client-node': ['src/kube/', 'src/objects/'],
   'prom-client': ['src/telemetry/'],
-  undici: ['src/cli/', 'src/sandbox/'],
+  undici: ['src/cli/', 'src/kube/', 'src/sandbox/'],
 };
 
 const MAX_FILE_LINES = 500;

@@ -29,6 +29,8 @@ export interface ObjectPatch {
    * they are merged by type with those of others, and one that this writer no longer lists is removed.
    */
   readonly status?: Readonly<Record<string, unknown>>;
+  /** All types of conditions this writer uses, for a source that cannot know which ones it wrote earlier. */
+  readonly conditionTypes?: readonly string[];
 }
 
 /** Something a source could not use, or used with a doubt. */

@@ -87,7 +87,7 @@ export class StatusWriter {
   ): Promise<void> {
     const reference = referenceOf(object);
     try {
-      await this.#source.patch(reference, { status: { conditions } });
+      await this.#source.patch(reference, { status: { conditions }, conditionTypes: [...OWN_TYPES] });
       this.counters.written++;
     } catch (thrown) {
       if (thrown instanceof AmbitError && thrown.code === 'AMBIT_OBJECT_NOT_FOUND') return;
