@@ -3,17 +3,19 @@
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { AmbitError, messageOf } from '../base/errors.ts';
-import { FolderSource } from '../objects/folder-source.ts';
 import { exitProcess } from '../sys/process-exit.ts';
 import { flushLog, logger } from '../telemetry/log.ts';
 import { cleanUp } from './cleanup.ts';
 import { DEFAULT_ENABLEMENT_SELECTORS, parseEnablementSelectors } from './enablement-selector.ts';
 import { cniErrors } from './errors.ts';
 import { NodeAgent } from './node-agent.ts';
+import { hasObjects, openObjects } from './open-objects.ts';
 
 /** What commander makes of flags and environment. */
 interface Flags {
   readonly objects?: string;
+  readonly kubeconfig?: string;
+  readonly context?: string;
   readonly node: string;
   readonly zds: string;
   readonly pluginSocket: string;
@@ -34,7 +36,12 @@ const log = logger('cni');
 export async function runCni(argv: readonly string[]): Promise<void> {
   const program = new Command('ambit cni')
     .description('the node agent of the mesh')
-    .option('--objects <dir>', 'folder of Kubernetes objects in YAML')
+    .option(
+      '--objects <dir>',
+      'folder of Kubernetes objects in YAML; without it they are read from the API server',
+    )
+    .option('--kubeconfig <file>', 'of the API server; in a pod its service account is the default')
+    .option('--context <name>', 'of the kubeconfig')
     .addOption(new Option('--node <name>', 'name of this node').env('NODE_NAME').default(hostname()))
     .addOption(
       new Option('--netns-dir <dir>', 'where container runtimes mount network namespaces')
@@ -104,8 +111,7 @@ function parsePort(text: string): number {
 }
 
 async function runAgent(flags: Flags): Promise<void> {
-  const source = sourceOf(flags);
-  if (source === undefined) throw cniErrors.AMBIT_CNI_CONFIG_INVALID('--objects is missing');
+  const source = await openObjects(flags);
   const { enablementSelectors } = flags;
   const selectors =
     enablementSelectors === undefined
@@ -145,16 +151,10 @@ async function runCleanup(flags: Flags): Promise<void> {
     hostNetnsPath: flags.hostNetns,
     iptables: flags.iptables,
     node: flags.node,
-    source: sourceOf(flags),
+    source: hasObjects(flags) ? await openObjects(flags) : undefined,
   });
   flushLog();
   exitProcess(failures === 0 ? 0 : 1);
-}
-
-function sourceOf(flags: Flags): FolderSource | undefined {
-  if (flags.objects === undefined) return undefined;
-  const writer = `cni-${flags.node.toLowerCase().replace(/[^a-z0-9-]/g, '-')}`;
-  return new FolderSource({ folder: flags.objects, writer });
 }
 
 async function endOnError(run: () => Promise<unknown>): Promise<void> {

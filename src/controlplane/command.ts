@@ -19,7 +19,9 @@ const EXIT_USAGE = 64;
 
 /** What commander makes of flags and environment. */
 interface Flags {
-  readonly objects: string;
+  readonly objects?: string;
+  readonly kubeconfig?: string;
+  readonly context?: string;
   readonly listen: string;
   readonly http: string;
   readonly caDir: string;
@@ -68,7 +70,14 @@ export function parseControlPlaneFlags(
 function makeProgram(): Command {
   const program = new Command('ambit controlplane')
     .description('reads Kubernetes objects, serves the mesh to its proxies, and signs their certificates')
-    .addOption(required('--objects <dir>', 'folder of Kubernetes objects in YAML or JSON', 'AMBIT_OBJECTS'))
+    .addOption(
+      new Option(
+        '--objects <dir>',
+        'folder of Kubernetes objects in YAML or JSON; without it they are read from the API server',
+      ).env('AMBIT_OBJECTS'),
+    )
+    .option('--kubeconfig <file>', 'of the API server; in a pod its service account is the default')
+    .option('--context <name>', 'of the kubeconfig')
     .addOption(
       required('--ca-dir <dir>', 'folder of the CA; root-cert.pem is published in it', 'AMBIT_CA_DIR'),
     )

@@ -11,8 +11,11 @@ export interface ListenAddress {
 }
 
 export interface ControlPlaneConfig {
-  /** Folder of Kubernetes objects. */
-  readonly objects: string;
+  /** Folder of Kubernetes objects; absent: they are read from a Kubernetes API server. */
+  readonly objects?: string;
+  /** Of that API server; absent: the service account of this pod, or the user's own kubeconfig. */
+  readonly kubeconfig?: string;
+  readonly context?: string;
   readonly listen: ListenAddress;
   readonly http: ListenAddress;
   /** Folder of the CA's state; the root certificate for clients is published in it. */

@@ -1,7 +1,6 @@
 /** The control plane as a whole: reads objects, serves the mesh to proxies, signs their certificates, shows itself. */
 
 import { messageOf } from '../base/errors.ts';
-import { FolderSource } from '../objects/folder-source.ts';
 import { type ObjectReference, referenceOf } from '../objects/object-source.ts';
 import { type EndpointRoutes, HttpEndpoint } from '../telemetry/http-endpoint.ts';
 import { logger } from '../telemetry/log.ts';
@@ -21,14 +20,13 @@ import { DeliveryReport } from './delivery-report.ts';
 import { controlPlaneErrors } from './errors.ts';
 import { openAuthority } from './issuing-authority.ts';
 import { MeshController, makeResourceCache } from './mesh-controller.ts';
+import { openObjects } from './open-objects.ts';
 import { PodRegistry } from './pod-registry.ts';
 
 const log = logger('controlplane');
 
 /** Calls that are under way at the end get this long; proxies come back by themselves. */
 const SHUTDOWN_GRACE_MS = 2000;
-/** Name of this process among those that write to the objects. */
-const WRITER = 'controlplane';
 
 export class ControlPlaneServer implements AsyncDisposable {
   readonly xdsPort: number;
@@ -56,7 +54,7 @@ export class ControlPlaneServer implements AsyncDisposable {
     stack.defer(() => {
       ready = false;
     });
-    log.info('serving', { xds: xdsPort, http: httpPort, objects: config.objects });
+    log.info('serving', { xds: xdsPort, http: httpPort, objects: config.objects ?? 'kubernetes' });
     return new ControlPlaneServer(stack.move(), xdsPort, httpPort);
   }
 
@@ -70,7 +68,7 @@ async function assemble(config: ControlPlaneConfig, stack: AsyncDisposableStack)
   const authenticate = authenticator(config.tokenKey);
   const pods = new PodRegistry();
   const issuing = stack.use(await openAuthority(config, pods));
-  const source = new FolderSource({ folder: config.objects, writer: WRITER });
+  const source = await openObjects(config, stack);
   stack.defer(() => source.stop());
   await source.start();
   stack.defer(pods.follow(source));

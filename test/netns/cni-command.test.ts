@@ -87,7 +87,7 @@ inOwnNamespaces(import.meta.filename, () => {
       return { code, output: `${stdout}${stderr}` };
     };
     for (const [args, env, words] of [
-      [[], {}, /AMBIT_CNI_CONFIG_INVALID.*/],
+      [[], { KUBECONFIG: '/no/such/kubeconfig' }, /AMBIT_KUBE_CONFIG_INVALID/],
       [
         ['--objects', '/no/such/folder', '--health-port', '0', '--metrics-port', '0'],
         {},
