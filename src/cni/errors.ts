@@ -84,4 +84,28 @@ export const cniErrors = errorCatalogue({
     side: 'config',
     hint: 'Correct the flag or the environment variable named in the message; `ambit cni --help` lists them.',
   },
+  AMBIT_CNI_INSTALL_FAILED: {
+    side: 'internal',
+    retryable: true,
+    hint: 'Check that the CNI directories of the node are mounted into the agent and can be written; the message names the file.',
+  },
+  AMBIT_CNI_NO_PRIMARY_CONFIG: {
+    side: 'config',
+    retryable: true,
+    hint: 'The plugin is chained behind the one of the cluster’s network: install that, or correct the directory of CNI configurations (--cni-conf-dir).',
+  },
+  AMBIT_CNI_CONFIG_FIGHT: {
+    side: 'config',
+    retryable: true,
+    hint: 'Something else rewrites the CNI configuration again and again: with Cilium set cni.exclusive=false, otherwise try --own-conflist.',
+  },
+  AMBIT_CNI_CONFIG_NOT_FIRST: {
+    side: 'config',
+    hint: 'Runtimes use the file that sorts first: leave --own-conflist out, so that the entry goes into that file.',
+  },
+  AMBIT_CNI_TOKEN_REFUSED: {
+    side: 'config',
+    retryable: true,
+    hint: 'Check that the agent may create tokens of the ServiceAccount of the plugin, see docs/cni.md.',
+  },
 });
