@@ -23,7 +23,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ztunnel: ['base', 'telemetry', 'sys', 'io', 'http', 'hbone', 'mesh', 'identity', 'xds'],
   cni: ['base', 'telemetry', 'sys', 'io', 'xds', 'objects', 'kube'],
   controlplane: ['base', 'telemetry', 'sys', 'mesh', 'identity', 'xds', 'objects', 'kube'],
-  cli: ['base', 'telemetry', 'kube', 'sandbox/client'],
+  install: ['base'],
+  cli: ['base', 'telemetry', 'kube', 'install', 'sandbox/client'],
   sandbox: [
     'base',
     'telemetry',

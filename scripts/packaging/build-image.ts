@@ -82,6 +82,9 @@ function programEntries(): TarEntry[] {
   const launcher = `#!/bin/sh\nexec ${COMMAND.join(' ')} "$@"\n`;
   return [
     ...folderEntries(DIST, `${HOME}/dist`),
+    ...['base', 'crds'].flatMap((part) =>
+      folderEntries(join(ROOT, 'daemonset', part), `${HOME}/daemonset/${part}`),
+    ),
     { kind: 'file', path: 'usr/local/bin/ambit', mode: 0o755, content: Buffer.from(launcher) },
   ];
 }

@@ -186,3 +186,6 @@ function writeAll(fd: number, text: string): void {
     }
   }
 }
+
+// Processes that are not told otherwise take their levels from the environment, as they take LOG_FORMAT.
+if (process.env.LOG_LEVEL !== undefined) setLogLevels(process.env.LOG_LEVEL);
