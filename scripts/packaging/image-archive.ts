@@ -115,11 +115,18 @@ export function writeImageArchive(file: string, name: string, images: readonly I
 
 /** Who loads an OCI layout finds the name in one of these, depending on the tool. */
 function annotationsOf(name: string): Record<string, string> {
-  const qualified = name.split('/')[0]!.includes('.') ? name : `docker.io/library/${name}`;
+  const full = qualifiedName(name);
   return {
-    'io.containerd.image.name': name.includes('/') ? name : qualified,
-    'org.opencontainers.image.ref.name': name.slice(name.lastIndexOf(':') + 1),
+    'io.containerd.image.name': full,
+    'org.opencontainers.image.ref.name': full.slice(full.lastIndexOf(':') + 1),
   };
+}
+
+/** The name with its registry, as container runtimes complete it: `ambit:1` is `docker.io/library/ambit:1`. */
+export function qualifiedName(name: string): string {
+  const [first, ...rest] = name.split('/');
+  if (rest.length === 0) return `docker.io/library/${name}`;
+  return /[.:]|^localhost$/.test(first!) ? name : `docker.io/${name}`;
 }
 
 function dockerManifest(name: string, image: Image): TarEntry {
