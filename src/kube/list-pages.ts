@@ -17,6 +17,8 @@ export interface ListRequest {
   /** Take what the server has in memory, which may be a little old, at once and as one page. */
   readonly fromCache: boolean;
   readonly signal: AbortSignal;
+  /** For each page. */
+  readonly timeoutMs: number;
 }
 
 interface ListPage {
@@ -42,9 +44,9 @@ export async function listPages(list: ListRequest, onObject: (object: RawObject)
 }
 
 function requestPage(list: ListRequest, next: string | undefined): Promise<ListPage> {
-  const { client, path, fieldSelector, labelSelector, fromCache, signal } = list;
+  const { client, path, fieldSelector, labelSelector, fromCache, signal, timeoutMs } = list;
   const window = fromCache ? { resourceVersion: '0' } : { limit: PAGE_SIZE, continue: next };
-  return client.request({ path, query: { ...window, fieldSelector, labelSelector }, signal });
+  return client.request({ path, query: { ...window, fieldSelector, labelSelector }, signal, timeoutMs });
 }
 
 function readItems(page: ListPage, path: string, onObject: (object: RawObject) => void): void {

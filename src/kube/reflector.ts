@@ -42,6 +42,8 @@ export interface ReflectorTiming {
   readonly overdueMs: number;
   /** How often it is asked whether a kind that is not installed is there now. */
   readonly absentMs: number;
+  /** How long a page of a list may take, and the beginning of a watch. */
+  readonly answerMs: number;
   /** A watch that ends sooner than this without having told anything counts as a failure. */
   readonly shortWatchMs: number;
 }
@@ -51,10 +53,9 @@ const TIMING: ReflectorTiming = {
   watchSeconds: [290, 590],
   overdueMs: 30_000,
   absentMs: 5000,
+  answerMs: 60_000,
   shortWatchMs: 1000,
 };
-/** A page of a list, or the beginning of a watch. */
-const ANSWER_TIMEOUT_MS = 60_000;
 
 export interface ReflectorOptions<T> {
   readonly client: KubeClient;
@@ -154,6 +155,7 @@ export class Reflector<T> {
       labelSelector,
       fromCache: fromCache && isFirst,
       signal: this.#stop.signal,
+      timeoutMs: this.#timing.answerMs,
     };
     const version = await listPages(list, (raw) => objects.push(this.#reflect(raw, decode(raw))));
     this.#stop.signal.throwIfAborted();
@@ -181,7 +183,7 @@ export class Reflector<T> {
     const told = this.counters.events + this.counters.bookmarks;
     this.counters.watches++;
     try {
-      const stream = await client.stream({ path, query, signal, timeoutMs: ANSWER_TIMEOUT_MS });
+      const stream = await client.stream({ path, query, signal, timeoutMs: this.#timing.answerMs });
       this.#state = 'watching';
       this.#noteAnswer();
       await this.#follow(stream);
