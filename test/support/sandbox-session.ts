@@ -46,6 +46,11 @@ export interface ConfigDump {
     readonly waypoint?: object;
   }[];
   readonly policies: readonly { readonly name: string; readonly namespace: string }[];
+  readonly certificates: readonly {
+    readonly identity: string;
+    readonly certChain: readonly { readonly pem: string }[];
+    readonly rootCerts: readonly { readonly pem: string }[];
+  }[];
   readonly workloadState: Readonly<
     Record<
       string,

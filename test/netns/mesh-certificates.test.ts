@@ -1,0 +1,251 @@
+/** The certificates of a running mesh: the root replaced while pods call each other, and requests that are refused. */
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { AuthorityDirectory } from '../../src/controlplane/ca/authority-directory.ts';
+import type { AuthorityState } from '../../src/controlplane/ca/authority-state.ts';
+import { SelfSignedAuthority } from '../../src/controlplane/ca/self-signed-authority.ts';
+import { systemClock } from '../../src/identity/clock.ts';
+import type { ControlPlaneFacts, Environment } from '../../src/sandbox/client/environment.ts';
+import { HostView } from '../../src/sandbox/client/host-view.ts';
+import { type CallLoop, callFromPod } from '../support/call-loop.ts';
+import type { AskedIdentity, AskerAnswer } from '../support/certificate-asker-main.ts';
+import { type Leaf, makeLeaf } from '../support/certificates.ts';
+import { AMBIENT, namespaceManifest, podManifest, TCP_PORT } from '../support/mesh-manifests.ts';
+import { until } from '../support/sandbox-commands.ts';
+import { SandboxSession } from '../support/sandbox-session.ts';
+
+const ASKER = join(import.meta.dirname, '..', 'support', 'certificate-asker-main.ts');
+const NODES = ['node1', 'node2'] as const;
+/** Seconds that certificates live: node 1 has the new root long before node 2. */
+const TTL = { node1: 10, node2: 24 } as const;
+/** Each waiting time of a rotation must be longer than any certificate lives. */
+const WAITING_MS = 26_000;
+const MANIFESTS = [
+  namespaceManifest('shop', AMBIENT),
+  podManifest({ name: 'buyer', namespace: 'shop', node: 'node1' }),
+  podManifest({ name: 'seller', namespace: 'shop', node: 'node2' }),
+];
+
+type AuthorityFacts = NonNullable<ControlPlaneFacts['process']>;
+
+describe('certificates of a running mesh', () => {
+  let session: SandboxSession;
+  let authority: AuthorityFacts;
+  const calls: CallLoop[] = [];
+
+  before(async () => {
+    // One call per connection, so that each call is a handshake.
+    const ztunnels = NODES.flatMap((node) => [
+      '--ztunnel',
+      `${node}=POOL_MAX_STREAMS_PER_CONNECTION=1 SECRET_TTL=${TTL[node]}s exec ambit ztunnel`,
+    ]);
+    session = await SandboxSession.start({ name: 'certificates', manifests: MANIFESTS, up: ztunnels });
+    await session.enrolled('shop');
+    authority = (await environment()).controlPlane!.process!;
+    for (const [from, to] of [
+      ['buyer', 'seller'],
+      ['seller', 'buyer'],
+    ] as const) {
+      const pod = { namespace: 'shop', name: from };
+      calls.push(callFromPod(session.commands, pod, await session.podIp('shop', to), TCP_PORT));
+    }
+    await callsGoOn();
+  });
+  after(async () => {
+    for (const loop of calls) loop.stop();
+    await session?.dispose();
+  });
+
+  async function environment(): Promise<Environment> {
+    const raw = await session.client.call('environment', {});
+    return new HostView(raw.state).translate(raw);
+  }
+
+  async function callsGoOn(): Promise<void> {
+    const now = Date.now();
+    for (const loop of calls) await loop.succeeded(now);
+  }
+
+  const stateFile = () => join(authority.authorityFolder, 'authority.json');
+  const storedState = () => JSON.parse(readFileSync(stateFile(), 'utf8')) as AuthorityState;
+  const publishedRoots = () => {
+    const pem = readFileSync(join(authority.authorityFolder, 'root-cert.pem'), 'utf8');
+    return pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)!;
+  };
+
+  /** Shortens the waiting time of the step that is under way to what the lives of these certificates need. */
+  async function hasten(): Promise<void> {
+    const wanted = Date.now() + WAITING_MS;
+    await until('the waiting time is short', async () => {
+      const state = storedState();
+      if (!('dueMs' in state.rotation)) return true;
+      if (state.rotation.dueMs <= wanted) return true;
+      const text = JSON.stringify({ ...state, rotation: { ...state.rotation, dueMs: wanted } });
+      writeFileSync(`${stateFile()}.hastened`, text, { mode: 0o600 });
+      renameSync(`${stateFile()}.hastened`, stateFile());
+      return false;
+    });
+  }
+
+  /** As another replica of the control plane or a tool of the operator would. */
+  async function beginRotation(): Promise<void> {
+    const store = new AuthorityDirectory(authority.authorityFolder, systemClock);
+    const source = await SelfSignedAuthority.open({ store, trustDomain: 'cluster.local' });
+    await source.rotate();
+    source.close();
+  }
+
+  async function untilStep(kind: AuthorityState['rotation']['kind']): Promise<void> {
+    await until(`the rotation is ${kind}`, async () => storedState().rotation.kind === kind, 2 * WAITING_MS);
+  }
+
+  /** What a node's proxy holds for its pod. */
+  async function heldBy(node: (typeof NODES)[number]) {
+    const { certificates } = await session.dump(node);
+    const pod = node === 'node1' ? 'buyer' : 'seller';
+    const held = certificates.find(({ identity }) => identity.endsWith(`/ns/shop/sa/${pod}`))!;
+    const read = (pem: string) => new X509Certificate(Buffer.from(pem, 'base64'));
+    return {
+      issuer: read(held.certChain[0]!.pem).issuer,
+      roots: held.rootCerts.map(({ pem }) => read(pem).subject).sort(),
+    };
+  }
+
+  /** Opens a connection to the seller's HBONE port as somebody with this certificate. */
+  function knock(leaf: Leaf, ip: string): void {
+    const file = (name: string, text: string) => {
+      const path = join(session.commands.folder, name);
+      writeFileSync(path, text);
+      return path;
+    };
+    const credentials = [
+      '-cert',
+      file('leaf.pem', leaf.chainPem),
+      '-key',
+      file('key.pem', leaf.privateKeyPem),
+    ];
+    const connect = ['openssl', 's_client', '-connect', `${ip}:15008`, '-alpn', 'h2', ...credentials];
+    const [program, ...args] = [...session.enterNode('node1'), 'timeout', '3', ...connect];
+    spawnSync(program!, args, { input: '' });
+  }
+
+  test('the root is replaced with overlap: no call fails, certificates of both roots trust each other, and at last the old root is gone', async (t: TestContext) => {
+    const before = storedState();
+    const old = {
+      certificatePem: before.signer.certificatePem,
+      privateKeyPem: before.signer.keyPem,
+      intermediatesPem: '',
+    };
+    const oldName = new X509Certificate(old.certificatePem).subject;
+    const stolen = makeLeaf(old, { spiffeId: 'spiffe://cluster.local/ns/shop/sa/buyer' });
+    await beginRotation();
+    await hasten();
+    const begun = Date.now();
+    await until(
+      'both proxies trust both roots',
+      async () => {
+        const held = await Promise.all(NODES.map(heldBy));
+        return held.every(({ roots }) => roots.length === 2);
+      },
+      WAITING_MS,
+    );
+    assert.deepEqual(storedState().rotation.kind, 'introduced');
+    assert.equal(publishedRoots().length, 2);
+
+    await untilStep('switched');
+    await hasten();
+    await until('one proxy has a certificate of the new root, and the other of the old', async () => {
+      const [near, far] = await Promise.all(NODES.map(heldBy));
+      return near!.issuer !== oldName && far!.issuer === oldName;
+    });
+    await callsGoOn();
+    await until(
+      'both have one of the new root',
+      async () => {
+        const held = await Promise.all(NODES.map(heldBy));
+        return held.every(({ issuer }) => issuer !== oldName);
+      },
+      WAITING_MS,
+    );
+
+    await untilStep('stable');
+    assert.deepEqual(
+      publishedRoots().map((pem) => new X509Certificate(pem).subject === oldName),
+      [false],
+    );
+    await until(
+      'no proxy trusts the old root',
+      async () => {
+        const held = await Promise.all(NODES.map(heldBy));
+        return held.every(({ roots }) => roots.length === 1 && roots[0] !== oldName);
+      },
+      WAITING_MS,
+    );
+    const from = session.logOf('node2').length;
+    knock(stolen, await session.podIp('shop', 'seller'));
+    await until('a certificate of the old root is refused', async () =>
+      session
+        .logOf('node2')
+        .slice(from)
+        .some(({ fields }) => fields.code === 'AMBIT_TLS_PEER_REJECTED'),
+    );
+    await callsGoOn();
+    for (const loop of calls) assert.deepEqual(loop.failures(), []);
+    t.diagnostic(`${calls[0]!.lines.length + calls[1]!.lines.length} calls, ${Date.now() - begun} ms`);
+  });
+
+  test('after a rotation the control plane starts again with the new root, and new pods are certified', async () => {
+    await session.commands.must('restart', 'controlplane');
+    await session.apply(podManifest({ name: 'late', namespace: 'shop', node: 'node1' }));
+    await session.podReady('shop', 'late');
+    const url = `http://${await session.podIp('shop', 'seller')}:8080/`;
+    await session.commands.must('exec', 'late', '-n', 'shop', '--', 'curl', '-sSf', '-m', '20', url);
+    await callsGoOn();
+  });
+
+  async function ask(...identities: readonly AskedIdentity[]): Promise<readonly AskerAnswer[]> {
+    const { controlPlane, nodes } = await environment();
+    const { ip, xdsPort } = controlPlane!.process!;
+    const { rootFile, tokenFile } = nodes[0]!.ztunnel!;
+    const plan = { host: ip, port: xdsPort, rootFile, tokenFile, identities };
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', ASKER];
+    const [program, ...args] = [...session.enterNode('node1'), ...node];
+    return JSON.parse(execFileSync(program!, args, { input: JSON.stringify(plan), encoding: 'utf8' }));
+  }
+
+  test('requests that are too large, or for a pod of another node or trust domain, are refused with a code, and nothing stops', async () => {
+    const [own, foreign] = ['cluster.local', 'other.example'].map(
+      (domain) => `spiffe://${domain}/ns/shop/sa/buyer`,
+    );
+    const answers = await ask(
+      { spiffeId: own!, padding: 16_384 },
+      { spiffeId: 'spiffe://cluster.local/ns/shop/sa/seller' },
+      { spiffeId: 'spiffe://cluster.local/ns/shop/sa/nobody' },
+      { spiffeId: foreign! },
+      { spiffeId: own!, padding: 8 * 1024 * 1024 },
+      { spiffeId: own! },
+    );
+    assert.deepEqual(
+      answers.map((one) => ('code' in one ? one.code : one.certificates)),
+      [
+        'AMBIT_GRPC_INVALID_ARGUMENT',
+        'AMBIT_GRPC_PERMISSION_DENIED',
+        'AMBIT_GRPC_PERMISSION_DENIED',
+        'AMBIT_GRPC_PERMISSION_DENIED',
+        'AMBIT_GRPC_RESOURCE_EXHAUSTED',
+        2,
+      ],
+    );
+    const log = await session.commands.must('logs', 'controlplane', '-n', 'ambit-system');
+    for (const code of ['AMBIT_CSR_TOO_LARGE', 'AMBIT_IDENTITY_NOT_ON_NODE', 'AMBIT_IDENTITY_FOREIGN']) {
+      assert.ok(log.includes(code), `${code} in the log`);
+    }
+    await callsGoOn();
+    for (const loop of calls) assert.deepEqual(loop.failures(), []);
+  });
+});
