@@ -1,9 +1,8 @@
 /** Bundles the program into dist/: one file for each entry point, and chunks for what they share or load on demand. */
 
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { build, type Plugin } from 'esbuild';
-import { type BundledPackage, bundledPackages, licenceTexts } from './bundled-packages.ts';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 const SOURCES = join(ROOT, 'src');
@@ -17,9 +16,9 @@ const REQUIRE_BANNER =
 
 /**
  * Writes the bundle; whatever was in the folder before is gone.
- * @returns the npm packages in it
+ * @returns what esbuild knows of inputs and outputs
  */
-export async function buildBundle(folder: string): Promise<BundledPackage[]> {
+export async function buildBundle(folder: string): Promise<Metafile> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { metafile } = await build({
@@ -38,10 +37,8 @@ export async function buildBundle(folder: string): Promise<BundledPackage[]> {
     logLevel: 'warning',
     plugins: [fileReferences, versionOnly],
   });
-  const packages = bundledPackages(ROOT, metafile);
   cpSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'));
-  writeFileSync(join(folder, 'licences-of-packages.txt'), licenceTexts(ROOT, packages));
-  return packages;
+  return metafile;
 }
 
 /** The program, and every source that another one starts as a thread or a process. */

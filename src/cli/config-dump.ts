@@ -64,9 +64,7 @@ export interface ConfigDump {
   readonly policies: readonly DumpedPolicy[];
   readonly certificates: readonly DumpedIdentity[];
   readonly workloadState: Readonly<Record<string, DumpedPod>>;
-  readonly version?: { readonly version?: string };
-  /** Of the connection to the control plane; only Ambit's proxy tells. */
-  readonly xds?: { readonly connected?: boolean; readonly ready?: boolean; readonly lastError?: string };
+  readonly version?: unknown;
 }
 
 /** @throws AmbitError AMBIT_CLI_BAD_DUMP when the text is not such a dump. */
@@ -86,8 +84,7 @@ export function parseConfigDump(text: string, origin: string): ConfigDump {
     policies: listOf(dump.policies),
     certificates: listOf(dump.certificates),
     workloadState: dump.workloadState ?? {},
-    ...(dump.version !== undefined && { version: dump.version }),
-    ...(dump.xds !== undefined && { xds: dump.xds }),
+    version: dump.version,
   };
 }
 

@@ -1,6 +1,6 @@
 /** Takes everything away that agents have put on a node: for uninstalling the mesh. */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
@@ -9,10 +9,13 @@ import { logger } from '../telemetry/log.ts';
 import { REDIRECTION_ANNOTATION } from './enrolment-state.ts';
 import { chooseIptables } from './iptables-tools.ts';
 import { ProbeExemption } from './probe-exemption.ts';
+import { ProcessNetns } from './process-netns.ts';
 import { Redirection } from './redirection.ts';
 
 export interface CleanupOptions {
   readonly netnsFolder: string;
+  /** The node's /proc, where this process sees it; absent: namespaces are looked for in the folder alone. */
+  readonly hostProc: string | undefined;
   readonly hostNetnsPath: string | undefined;
   readonly iptables: string | undefined;
   readonly node: string;
@@ -23,7 +26,7 @@ export interface CleanupOptions {
 const log = logger('cni');
 
 /**
- * Removes redirection from every namespace of the folder but the node's, the rules and sets of probe exemption, and the
+ * Removes redirection from every namespace of a pod, the rules and sets of probe exemption, and the
  * annotations of this node's pods. One namespace that resists does not save the others.
  * @returns the number of namespaces that could not be cleaned
  */
@@ -34,14 +37,21 @@ export async function cleanUp(options: CleanupOptions): Promise<number> {
   const iptables = await chooseIptables(options.iptables, host);
   const redirection = new Redirection(iptables);
   let failures = 0;
-  for (const name of readdirSync(options.netnsFolder)) {
-    const isClean = await cleanNamespace(redirection, join(options.netnsFolder, name), host.inode);
+  for (const path of namespacePaths(options, host.inode)) {
+    const isClean = await cleanNamespace(redirection, path, host.inode);
     if (!isClean) failures++;
   }
   await new ProbeExemption({ iptables, host }).uninstall();
   if (options.source !== undefined) await removeAnnotations(options.source, options.node);
   log.info('cleaned up', { failures });
   return failures;
+}
+
+/** One that is found both ways is looked at twice, and the second time there is nothing left in it. */
+function namespacePaths({ netnsFolder, hostProc }: CleanupOptions, hostInode: string): string[] {
+  const mounted = existsSync(netnsFolder) ? readdirSync(netnsFolder) : [];
+  const ofProcesses = hostProc === undefined ? [] : new ProcessNetns(hostProc, hostInode).paths();
+  return [...mounted.map((name) => join(netnsFolder, name)), ...ofProcesses];
 }
 
 async function cleanNamespace(redirection: Redirection, path: string, hostInode: string): Promise<boolean> {

@@ -19,6 +19,18 @@ const DEFINITIONS = [
     labels: ['response_code'],
   },
   {
+    name: 'istio_cni_installs_total',
+    kind: 'counter',
+    help: 'Installations and repairs of the CNI plugin by result.',
+    labels: ['result'],
+  },
+  {
+    name: 'istio_cni_install_ready',
+    kind: 'gauge',
+    help: '1 while the CNI plugin is installed as it should be.',
+    labels: [],
+  },
+  {
     name: 'ambit_cni_pods',
     kind: 'gauge',
     help: 'Pods of this node that are in the mesh or on their way in or out, by state.',
@@ -51,6 +63,7 @@ export class CniMetrics {
     const store = new SeriesStore(DEFINITIONS, (entry) => this.#registry.adopt(store.memory, entry));
     this.#store = store;
     this.ztunnelConnections = 0;
+    this.setInstallReady(false);
     for (const type of ['add', 'update', 'delete'] as const)
       this.#add('nodeagent_reconcile_events_total', type, 0);
     this.#registry.beforeCollect(() => {
@@ -65,6 +78,14 @@ export class CniMetrics {
 
   countPodEvent(type: PodEventType): void {
     this.#add('nodeagent_reconcile_events_total', type, 1);
+  }
+
+  countInstall(result: string): void {
+    this.#add('istio_cni_installs_total', result, 1);
+  }
+
+  setInstallReady(isReady: boolean): void {
+    this.#set('istio_cni_install_ready', [], isReady ? 1 : 0);
   }
 
   countPluginRequest(status: number): void {

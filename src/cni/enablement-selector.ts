@@ -87,12 +87,12 @@ function isLabelSelector(value: unknown): value is LabelSelector {
   return (
     isRecordOf(matchLabels, isText) &&
     Array.isArray(matchExpressions) &&
-    matchExpressions.every(isRequirement) &&
+    matchExpressions.every(isLabelRequirement) &&
     Object.keys(rest).length === 0
   );
 }
 
-function isRequirement(value: unknown): value is LabelRequirement {
+export function isLabelRequirement(value: unknown): value is LabelRequirement {
   if (!isRecordOf(value, isAnything)) return false;
   const { key, operator, values = [], ...rest } = value;
   return (

@@ -1,5 +1,6 @@
 /** Follows the objects and keeps every pod of this node where it belongs: in the mesh or out of it. */
 
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import type { AmbitError } from '../base/errors.ts';
 import type { IpAddress } from '../base/ip.ts';
 import type { Pod } from '../objects/core-types.ts';
@@ -17,6 +18,7 @@ import {
 import { cniErrors } from './errors.ts';
 import { PodEnrolment, type PodEnrolmentEvents } from './pod-enrolment.ts';
 import { type PodFacts, podFacts, podLabel } from './pod-facts.ts';
+import { podUids } from './pod-identity.ts';
 import { podOptions } from './pod-options.ts';
 import type { ZdsWorkload } from './zds-packets.ts';
 import type { ZdsWorkloads } from './zds-server.ts';
@@ -31,7 +33,23 @@ export interface EnrolmentManagerOptions {
   /** Whether DNS of pods that do not say is captured. */
   readonly dnsCapture: boolean;
   readonly clusterDomain: string;
+  /**
+   * Asks for the labels of a namespace as they are now; undefined when they cannot be had. Without it what the source
+   * has told is enough.
+   */
+  readonly namespaceLabels?: ((name: string) => Promise<Labels | undefined>) | undefined;
+  /** A pod has been failing for a while. */
+  readonly reportFailure?: ((pod: PodFacts, error: AmbitError) => void) | undefined;
 }
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Pods fail for a moment while ztunnel is replaced; that is nothing to tell people. */
+const REPORT_AFTER_MS = 10_000;
+/** Between two questions for the labels of a namespace, when the source tells nothing. */
+const LABELS_INTERVAL_MS = 200;
+/** An uninstall has to be over before kubelet kills the agent. */
+const DISMISSAL_MS = 12_000;
 
 /** A sandbox that the CNI plugin reports. */
 export interface SandboxRequest {
@@ -134,7 +152,7 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
    */
   async enrolSandbox(request: SandboxRequest, deadlineMs: number): Promise<EnrolmentDecision> {
     const end = performance.now() + deadlineMs;
-    const { pod, decision, wish } = this.#judge(await this.#waitForPod(request, end));
+    const { pod, decision, wish } = await this.#judgeForCertain(request, end);
     if (!decision.enrol) return decision;
     const enrolment = this.#enrolmentOf(pod, wish);
     await enrolment.enrolSandbox(request.netnsPath, request.ips, end - performance.now());
@@ -144,6 +162,16 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
   /** A sandbox is being torn down, or its making failed. */
   endSandbox(netnsPath: string): void {
     for (const enrolment of this.#enrolments.values()) enrolment.endSandbox(netnsPath);
+  }
+
+  /** Takes every pod out of the mesh, as if all had opted out: for uninstalling. */
+  async dismissAll(): Promise<void> {
+    this.#unsubscribe?.();
+    const enrolments = [...this.#enrolments.values()];
+    for (const enrolment of enrolments) enrolment.update(enrolment.pod, { kind: 'out', isAlive: true });
+    const rest = Promise.all(enrolments.map((enrolment) => enrolment.whenAtRest()));
+    const limit = setTimeoutAsync(DISMISSAL_MS, undefined, { ref: false });
+    await Promise.race([rest, limit]);
   }
 
   onState(): void {}
@@ -157,8 +185,10 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
     this.#options.metrics.countFinding(finding.kind);
   }
 
-  onFailure(_enrolment: PodEnrolment, error: AmbitError): void {
+  onFailure(enrolment: PodEnrolment, error: AmbitError): void {
     this.#options.metrics.countFailure(error.code);
+    const isLasting = Date.now() - enrolment.since > REPORT_AFTER_MS;
+    if (isLasting && enrolment.wish.kind === 'in') this.#options.reportFailure?.(enrolment.pod, error);
   }
 
   #onChanges(changes: readonly ObjectChange[]): void {
@@ -221,14 +251,38 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
   }
 
   #judge(object: Pod): PodVerdict {
-    const { source, settings, dnsCapture } = this.#options;
+    const { settings, dnsCapture } = this.#options;
     const pod = podFacts(object);
-    const labels = source.get('Namespace', '', pod.namespace)?.metadata.labels ?? {};
-    const decision = decideEnrolment(pod, labels, settings);
+    const decision = decideEnrolment(pod, this.#labelsOf(pod.namespace), settings);
     const { options, warnings } = podOptions(pod.annotations, dnsCapture);
     if (decision.enrol) return { pod, decision, wish: { kind: 'in', options }, warnings };
     const isAlive = decision.reason !== 'terminated';
     return { pod, decision, wish: { kind: 'out', isAlive }, warnings: [] };
+  }
+
+  /**
+   * A pod that is not selected may be in a namespace whose new label the watch has not told yet: it passes only when
+   * the labels are known to be those of now.
+   */
+  async #judgeForCertain(request: SandboxRequest, end: number): Promise<PodVerdict> {
+    for (;;) {
+      const verdict = this.#judge(await this.#waitForPod(request, end));
+      const { namespaceLabels } = this.#options;
+      if (verdict.decision.reason !== 'not-selected' || namespaceLabels === undefined) return verdict;
+      const now = await namespaceLabels(request.namespace);
+      if (now === undefined || areSame(now, this.#labelsOf(request.namespace))) return verdict;
+      const remainingMs = end - performance.now();
+      if (remainingMs <= 0) {
+        throw cniErrors.AMBIT_CNI_POD_UNKNOWN(
+          `the labels of namespace ${request.namespace} are not known yet`,
+        );
+      }
+      await this.#nextArrival(Math.min(remainingMs, LABELS_INTERVAL_MS));
+    }
+  }
+
+  #labelsOf(namespace: string): Labels {
+    return this.#options.source.get('Namespace', '', namespace)?.metadata.labels ?? {};
   }
 
   /** The plugin may be faster than the watch. */
@@ -259,6 +313,11 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
 
 /** One that is being deleted gets no new sandbox: a pod of the same name is about to appear. */
 function isMeant(pod: Pod, request: SandboxRequest): boolean {
-  if (request.uid !== undefined) return pod.metadata.uid === request.uid;
+  if (request.uid !== undefined) return podUids(pod.metadata).includes(request.uid);
   return pod.metadata.deletionTimestamp === undefined;
+}
+
+function areSame(one: Labels, other: Labels): boolean {
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key]);
 }

@@ -6,16 +6,19 @@ import type { ObjectSource } from '../objects/object-source.ts';
 import { NetworkNamespace } from '../sys/network-namespace.ts';
 import { HttpEndpoint, jsonResponse } from '../telemetry/http-endpoint.ts';
 import { logger } from '../telemetry/log.ts';
+import type { ClusterAccess } from './cluster-access.ts';
 import { CniMetrics } from './cni-metrics.ts';
 import type { EnrolmentSettings } from './enrolment-decision.ts';
 import { EnrolmentManager } from './enrolment-manager.ts';
 import { type EnrolmentReport, reportPods } from './enrolment-report.ts';
+import type { Installer } from './install/installer.ts';
 import { chooseIptables, type IptablesChoice } from './iptables-tools.ts';
 import { formatFinding } from './namespace-rules.ts';
 import { NodeSteps } from './node-steps.ts';
 import { PluginServer } from './plugin-server.ts';
-import { NetnsFolder } from './pod-netns.ts';
+import { type NetnsFinder, NetnsFinders, NetnsFolder } from './pod-netns.ts';
 import { ProbeExemption } from './probe-exemption.ts';
+import { ProcessNetns } from './process-netns.ts';
 import { Redirection } from './redirection.ts';
 import { WorkLimit } from './work-limit.ts';
 import { ZdsServer } from './zds-server.ts';
@@ -29,12 +32,20 @@ export interface NodeAgentOptions {
   readonly zdsPath: string;
   readonly pluginPath: string;
   readonly netnsFolder: string;
+  /** The node's /proc, where this process sees it; absent: pods are found in the folder alone. */
+  readonly hostProc?: string | undefined;
   /** The node's namespace; the agent's own when absent. */
   readonly hostNetnsPath: string | undefined;
   /** `nft` or `legacy`; what the node uses when absent. */
   readonly iptables: string | undefined;
   readonly healthPort: number;
   readonly metricsPort: number;
+  /** Absent where objects come out of a folder. */
+  readonly cluster?: ClusterAccess | undefined;
+  /** Makes what keeps the CNI plugin on the node; absent: somebody else calls the plugin's socket. */
+  readonly makeInstaller?: ((metrics: CniMetrics) => Installer) | undefined;
+  /** Take the taint off the node that keeps pods away until then. */
+  readonly removeTaint?: boolean;
 }
 
 interface Parts {
@@ -59,21 +70,23 @@ export class NodeAgent {
   readonly #health: HttpEndpoint;
   readonly #stats: HttpEndpoint;
   #parts: Parts | undefined;
-  #isReady = false;
+  #isStarted = false;
+  #isTaintDone = false;
+  readonly #installer: Installer | undefined;
   #isStopped = false;
   #reconcileTimer: NodeJS.Timeout | undefined;
 
   constructor(options: NodeAgentOptions) {
     this.#options = options;
-    const { hostNetnsPath } = options;
+    const { hostNetnsPath, makeInstaller, removeTaint = false } = options;
+    this.#isTaintDone = !removeTaint;
+    this.#installer = makeInstaller?.(this.#metrics);
     this.#host =
       hostNetnsPath === undefined ? NetworkNamespace.current() : NetworkNamespace.open(hostNetnsPath);
     this.#health = new HttpEndpoint({
       'GET /healthz': () => ({ body: 'ok\n' }),
       'GET /readyz': () =>
-        this.#isReady
-          ? { body: 'ok\n' }
-          : { status: 503, body: 'pods of this node are still being looked at\n' },
+        this.#isReady ? { body: 'ok\n' } : { status: 503, body: `${this.#whyNotReady()}\n` },
       'GET /enrolment': () => jsonResponse(this.report()),
     });
     this.#stats = new HttpEndpoint({ 'GET /metrics': (request) => this.#metrics.render(request.accept) });
@@ -92,9 +105,13 @@ export class NodeAgent {
     this.#reactor.attachToNode();
     parts.zds.listen();
     await parts.plugin.listen();
+    // From now on new pods come by the plugin; those that started before are being taken up meanwhile.
+    const installed = this.#installer?.start();
     await parts.manager.whenAtRest();
     await this.#reconcileProbes(parts);
-    this.#isReady = true;
+    await installed;
+    this.#isStarted = true;
+    await this.#endTaint();
     log.info('ready', { node: this.#options.node, pods: parts.manager.enrolments.size });
     this.#planReconciliation(parts);
   }
@@ -106,10 +123,18 @@ export class NodeAgent {
     this.#health.close();
     this.#stats.close();
     this.#options.source.stop();
+    this.#installer?.stop();
     this.#parts?.plugin.close();
     this.#parts?.manager.stop();
     this.#parts?.zds.close();
     this.#reactor.close();
+  }
+
+  /** Takes the plugin off the node and every pod out of the mesh; {@link stop} is still to be called. */
+  async uninstall(): Promise<void> {
+    clearTimeout(this.#reconcileTimer);
+    this.#installer?.uninstall();
+    await this.#parts?.manager.dismissAll();
   }
 
   report(): EnrolmentReport {
@@ -129,19 +154,39 @@ export class NodeAgent {
     await this.#reconcileProbes(this.#parts);
   }
 
+  get #isReady(): boolean {
+    return this.#isStarted && (this.#installer?.isReady ?? true);
+  }
+
+  #whyNotReady(): string {
+    return this.#isStarted
+      ? 'the CNI plugin is not installed'
+      : 'pods of this node are still being looked at';
+  }
+
+  async #endTaint(): Promise<void> {
+    if (!this.#isTaintDone) this.#isTaintDone = (await this.#options.cluster?.removeTaint()) ?? true;
+  }
+
   async #makeParts(): Promise<Parts> {
-    const { source, netnsFolder, zdsPath, pluginPath } = this.#options;
+    const { source, zdsPath, pluginPath, cluster } = this.#options;
     const iptables = await chooseIptables(this.#options.iptables, this.#host);
     const exemption = new ProbeExemption({ iptables, host: this.#host });
     const steps = new NodeSteps({
-      finder: new NetnsFolder(netnsFolder, this.#host.inode),
+      finder: this.#makeFinder(),
       redirection: new Redirection(iptables),
       exemption,
       proxy: { add: (uid) => zds.add(uid), remove: (uid) => zds.remove(uid) },
       source,
       limit: new WorkLimit(CONCURRENT_CHANGES),
     });
-    const manager = new EnrolmentManager({ ...this.#options, steps, metrics: this.#metrics });
+    const manager = new EnrolmentManager({
+      ...this.#options,
+      steps,
+      metrics: this.#metrics,
+      namespaceLabels: cluster && ((name) => cluster.namespaceLabels(name)),
+      reportFailure: cluster && ((pod, error) => cluster.reportFailure(pod, error)),
+    });
     const zds = new ZdsServer({
       reactor: this.#reactor,
       path: zdsPath,
@@ -160,11 +205,20 @@ export class NodeAgent {
     return { iptables, exemption, manager, zds, plugin };
   }
 
+  #makeFinder(): NetnsFinder {
+    const { netnsFolder, hostProc } = this.#options;
+    const folder = new NetnsFolder(netnsFolder, this.#host.inode, hostProc);
+    return hostProc === undefined
+      ? folder
+      : new NetnsFinders(folder, new ProcessNetns(hostProc, this.#host.inode));
+  }
+
   #planReconciliation(parts: Parts): void {
     if (this.#isStopped) return;
     this.#reconcileTimer = setTimeout(async () => {
       await parts.manager.verifyAll();
       await this.#reconcileProbes(parts);
+      await this.#endTaint();
       this.#planReconciliation(parts);
     }, RECONCILE_INTERVAL_MS);
   }

@@ -1,6 +1,6 @@
 /** Answers the CNI plugin: a pod of the mesh does not start before it is enrolled, and it is told why when it cannot. */
 
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import { AmbitError, messageOf } from '../base/errors.ts';
@@ -42,13 +42,16 @@ export class PluginServer {
   /** Rejects when the socket cannot be made. */
   async listen(): Promise<void> {
     const { path } = this.#options;
+    const ownPath = `${path}.${process.pid}`;
     mkdirSync(dirname(path), { recursive: true });
-    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path, { force: true });
+    rmSync(ownPath, { force: true });
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(path, resolve);
+      this.#server.listen(ownPath, resolve);
     });
-    chmodSync(path, SOCKET_MODE);
+    chmodSync(ownPath, SOCKET_MODE);
+    // An agent before this one may still run: it is followed without a gap, and does not take this name away at its end.
+    renameSync(ownPath, path);
   }
 
   close(): void {

@@ -14,7 +14,7 @@ import {
 import { cniErrors } from './errors.ts';
 import { type PodFacts, podLabel } from './pod-facts.ts';
 import { PodFootprint } from './pod-footprint.ts';
-import type { PodNetns } from './pod-netns.ts';
+import { netnsQuery, type PodNetns } from './pod-netns.ts';
 import { optionsKey } from './pod-options.ts';
 import { podWorkload } from './pod-workload.ts';
 import type { RedirectionOptions } from './redirection-rules.ts';
@@ -254,7 +254,7 @@ export class PodEnrolment {
   async #locate(): Promise<void> {
     const path = this.#sandbox?.path;
     const wasThere = path !== undefined && this.netns?.path === path;
-    const query = { pod: podLabel(this.#pod), ips: this.ips, path, notInode: this.#condemned };
+    const query = netnsQuery({ ...this.#pod, ips: this.ips }, path, this.#condemned);
     try {
       await this.#footprint.locate(query);
     } catch (thrown) {

@@ -14,6 +14,8 @@ export interface PodFacts {
   readonly annotations: Readonly<Record<string, string>>;
   readonly hostNetwork: boolean;
   readonly phase: string;
+  /** Of all containers that have been started, without the name of the runtime in front. */
+  readonly containerIds: readonly string[];
   /** Kubernetes clears them when the pod has ended. */
   readonly ips: readonly IpAddress[];
   readonly dnsPolicy: string;
@@ -32,6 +34,7 @@ export function podFacts(pod: Pod): PodFacts {
     annotations: metadata.annotations ?? {},
     hostNetwork: spec?.hostNetwork ?? false,
     phase: status?.phase ?? 'Pending',
+    containerIds: containerIds(status),
     ips: podAddresses(status),
     dnsPolicy: spec?.dnsPolicy ?? 'ClusterFirst',
     dnsSearches: spec?.dnsConfig?.searches ?? [],
@@ -46,4 +49,10 @@ export function podLabel(pod: Pick<PodFacts, 'namespace' | 'name'>): string {
 function podAddresses(status: Pod['status']): IpAddress[] {
   const texts = status?.podIPs?.map((entry) => entry.ip) ?? [status?.podIP];
   return texts.map((text) => parseIp(text ?? '')).filter((ip) => ip !== undefined);
+}
+
+/** `containerd://ID`, `cri-o://ID`. */
+function containerIds(status: Pod['status']): string[] {
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return statuses.map(({ containerID = '' }) => containerID.split('://')[1] ?? '').filter((id) => id !== '');
 }

@@ -10,7 +10,7 @@ import {
 } from './enrolment-state.ts';
 import { formatFinding, type RuleFinding } from './namespace-rules.ts';
 import type { PodFacts } from './pod-facts.ts';
-import type { NetnsQuery, PodNetns } from './pod-netns.ts';
+import { type NetnsQuery, netnsQuery, type PodNetns } from './pod-netns.ts';
 import { optionsKey } from './pod-options.ts';
 import type { RedirectionOptions } from './redirection-rules.ts';
 
@@ -268,9 +268,8 @@ export class PodFootprint {
 
   /** Also of a pod that opted out while no agent ran; one without a namespace has nothing to be removed. */
   #findAgain(pod: PodFacts): PodNetns | undefined {
-    const query = { pod: `${pod.namespace}/${pod.name}`, ips: pod.ips, path: undefined, notInode: undefined };
     try {
-      this.#netns ??= this.#steps.findNetns(query);
+      this.#netns ??= this.#steps.findNetns(netnsQuery(pod));
     } catch {
       return undefined;
     }

@@ -1,11 +1,14 @@
-/** Whether a pod's object is the pod that a container runtime speaks of. */
+/** The names under which a pod is known: kubelet, and so runtimes and cgroups, call a static pod by another uid. */
 
-import type { Pod } from '../objects/core-types.ts';
-
-/** On the object of a static pod: the uid under which kubelet, and so the runtime, knows it. */
+/** On the object of a static pod, its mirror: the uid that kubelet has given to the pod itself. */
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 
-export function isSamePod(pod: Pod, uid: string): boolean {
-  const { metadata } = pod;
-  return metadata.uid === uid || metadata.annotations?.[MIRROR_ANNOTATION] === uid;
+export interface PodIdentity {
+  readonly uid: string;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+export function podUids({ uid, annotations }: PodIdentity): string[] {
+  const mirrored = annotations?.[MIRROR_ANNOTATION];
+  return mirrored === undefined ? [uid] : [uid, mirrored];
 }

@@ -7,23 +7,41 @@ import type { IpAddress } from '../base/ip.ts';
 import { NetworkNamespace } from '../sys/network-namespace.ts';
 import { cniErrors } from './errors.ts';
 import { addressesIn } from './namespace-facts.ts';
+import { type PodFacts, podLabel } from './pod-facts.ts';
+import { podUids } from './pod-identity.ts';
 
 /** A pod's namespace, held open: it outlives the pod until it is closed. */
 export interface PodNetns {
   readonly namespace: NetworkNamespace;
-  /** Where it was found. */
+  /** As the container runtime calls it; else as it was found. */
   readonly path: string;
+  /** Where this process sees it. */
+  readonly localPath: string;
 }
 
 /** What is known of a pod whose namespace is looked for. */
 export interface NetnsQuery {
   /** In namespace/name form, for error messages. */
   readonly pod: string;
+  /** The pod's uid, in the forms in which cgroups may have it. */
+  readonly uids: readonly string[];
+  /** Without the name of the runtime in front. */
+  readonly containerIds: readonly string[];
   readonly ips: readonly IpAddress[];
   /** The path that the container runtime gave to the CNI plugin. */
   readonly path: string | undefined;
   /** Identity of a namespace that is known to be on its way out. */
   readonly notInode: string | undefined;
+}
+
+/**
+ * What is known of this pod.
+ * @param path from the container runtime
+ * @param notInode of a namespace on its way out
+ */
+export function netnsQuery(pod: PodFacts, path?: string, notInode?: string): NetnsQuery {
+  const { containerIds, ips } = pod;
+  return { pod: podLabel(pod), uids: podUids(pod), containerIds, ips, path, notInode };
 }
 
 /** A way to find namespaces; the folder that container runtimes mount them in is one, /proc is another. */
@@ -49,14 +67,17 @@ export class NetnsFolder implements NetnsFinder {
   readonly #folder: string;
   /** The node's own namespace, which is no pod's. */
   readonly #hostInode: string;
+  /** The node's /proc, where this process sees it; absent: its own. */
+  readonly #hostProc: string | undefined;
   /** By path. */
   #entries = new Map<string, FolderEntry>();
   #byAddress = new Map<IpAddress, FolderEntry[]>();
   #scannedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(folder: string, hostInode: string) {
+  constructor(folder: string, hostInode: string, hostProc?: string) {
     this.#folder = folder;
     this.#hostInode = hostInode;
+    this.#hostProc = hostProc;
   }
 
   find(query: NetnsQuery): PodNetns {
@@ -69,12 +90,21 @@ export class NetnsFolder implements NetnsFinder {
 
   /** The plugin's word is better than any search, as the addresses may not be there yet. */
   #openGiven(query: NetnsQuery, path: string): PodNetns {
-    const namespace = openNamespace(path);
-    if (namespace === undefined || namespace.inode === this.#hostInode) {
+    for (const localPath of this.#placesOf(path)) {
+      const namespace = openNamespace(localPath);
+      if (namespace !== undefined && namespace.inode !== this.#hostInode)
+        return { namespace, path, localPath };
       namespace?.close();
-      throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(`${path} is no network namespace of pod ${query.pod}`);
     }
-    return { namespace, path };
+    throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND(`${path} is no network namespace of pod ${query.pod}`);
+  }
+
+  /** The plugin speaks of the node's files: some are mounted here, all can be seen through the node's first process. */
+  #placesOf(path: string): string[] {
+    const proc = this.#hostProc;
+    if (proc === undefined) return [path];
+    if (path.startsWith('/proc/')) return [join(proc, path.slice('/proc'.length))];
+    return [path, join(proc, '1/root', path)];
   }
 
   /** Looks through what the last scan saw. */
@@ -107,7 +137,8 @@ export class NetnsFolder implements NetnsFinder {
     const namespace = openNamespace(entry.path);
     if (namespace === undefined) return undefined;
     const present = addressesIn(namespace);
-    if (query.ips.some((ip) => present.includes(ip))) return { namespace, path: entry.path };
+    if (query.ips.some((ip) => present.includes(ip)))
+      return { namespace, path: entry.path, localPath: entry.path };
     namespace.close();
     this.#entries.delete(entry.path);
     return undefined;
@@ -141,9 +172,31 @@ export class NetnsFolder implements NetnsFinder {
   }
 }
 
+/** Asks one finder after the other; what the last one says of a pod that none has found is thrown. */
+export class NetnsFinders implements NetnsFinder {
+  readonly #first: NetnsFinder;
+  readonly #others: readonly NetnsFinder[];
+
+  constructor(first: NetnsFinder, ...others: NetnsFinder[]) {
+    this.#first = first;
+    this.#others = others;
+  }
+
+  find(query: NetnsQuery): PodNetns {
+    try {
+      return this.#first.find(query);
+    } catch (thrown) {
+      const [next, ...rest] = this.#others;
+      // What the plugin has named is searched for nowhere else: the pod has no processes yet.
+      if (next === undefined || query.path !== undefined) throw thrown;
+      return new NetnsFinders(next, ...rest).find(query);
+    }
+  }
+}
+
 /** Whether the path where a namespace was found still leads to it. */
 export function isStillThere(netns: PodNetns): boolean {
-  return inodeOf(netns.path) === netns.namespace.inode;
+  return inodeOf(netns.localPath) === netns.namespace.inode;
 }
 
 function inodeOf(path: string): string | undefined {
@@ -152,7 +205,7 @@ function inodeOf(path: string): string | undefined {
 }
 
 /** Undefined when there is none, or when it is some other file: such a one cannot be entered. */
-function openNamespace(path: string): NetworkNamespace | undefined {
+export function openNamespace(path: string): NetworkNamespace | undefined {
   let namespace: NetworkNamespace | undefined;
   try {
     namespace = NetworkNamespace.open(path);

@@ -134,6 +134,12 @@ export const SETTINGS: readonly Setting[] = [
     targets: [hostPath('netns')],
   },
   {
+    name: 'cni.ownConflist',
+    form: 'scalar',
+    description: 'A CNI configuration of our own instead of an entry in the network’s: "true" or "false"',
+    targets: [variable(CNI, 'OWN_CONFLIST')],
+  },
+  {
     name: 'cni.excludeNamespaces',
     form: 'scalar',
     description: 'Namespaces whose pods stay out of the mesh, separated by commas',

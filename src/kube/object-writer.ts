@@ -34,6 +34,11 @@ interface StatusBase {
   readonly conditions: readonly Condition[];
 }
 
+/** Of a pod by its status, which carries the metadata too: whoever may write that cannot change what it runs. */
+function metadataPath({ kind }: ObjectReference): '' | '/status' {
+  return kind === 'Pod' ? '/status' : '';
+}
+
 export class ObjectWriter {
   readonly #options: ObjectWriterOptions;
   readonly #stop = new AbortController();
@@ -56,7 +61,7 @@ export class ObjectWriter {
       this.#stop.signal.throwIfAborted();
       const { annotations, labels, status } = patch;
       if (annotations !== undefined || labels !== undefined) {
-        await this.#send(reference, '', { metadata: { annotations, labels } });
+        await this.#send(reference, metadataPath(reference), { metadata: { annotations, labels } });
       }
       if (status !== undefined) await this.#patchStatus(reference, patch);
     } catch (thrown) {

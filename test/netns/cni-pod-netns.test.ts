@@ -21,7 +21,8 @@ interface Question {
 
 function find(folder: NetnsFolder, ips: readonly string[], question: Question = {}): PodNetns {
   const { path, notInode } = question;
-  return folder.find({ pod: 'shop/web', ips: ips.map((ip) => parseIp(ip)!), path, notInode });
+  const pod = { pod: 'shop/web', uids: ['uid-web'], containerIds: [] };
+  return folder.find({ ...pod, ips: ips.map((ip) => parseIp(ip)!), path, notInode });
 }
 
 function inodeFound(folder: NetnsFolder, ips: readonly string[], question: Question = {}): string {

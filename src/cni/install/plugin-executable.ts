@@ -59,14 +59,12 @@ export class PluginExecutable {
     const isLauncherRight = this.#isLauncherRight();
     if (!isLauncherRight) writeFileAtomically(this.#launcherPath, this.#launcher, EXECUTABLE_MODE);
     const isRight = isFolderComplete && isLauncherRight;
-    if (isRight) this.#removeFolders((name) => name !== this.#folder);
+    if (isRight) removeFolders(this.#binDir, this.#folder);
     return !isRight;
   }
 
-  /** Takes everything away, of every version. */
   remove(): void {
-    rmSync(this.#launcherPath, { force: true });
-    this.#removeFolders(() => true);
+    removeExecutable(this.#binDir);
   }
 
   get #launcherPath(): string {
@@ -95,11 +93,17 @@ export class PluginExecutable {
     await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
   }
+}
 
-  #removeFolders(isStale: (name: string) => boolean): void {
-    const names = readdirSync(this.#binDir).filter((name) => name.startsWith(FOLDER_PREFIX));
-    for (const name of names.filter(isStale)) rmSync(join(this.#binDir, name), { recursive: true });
-  }
+/** Takes everything away, of every version. */
+export function removeExecutable(binDir: string): void {
+  rmSync(join(binDir, PLUGIN_TYPE), { force: true });
+  removeFolders(binDir, undefined);
+}
+
+function removeFolders(binDir: string, kept: string | undefined): void {
+  const names = readdirSync(binDir).filter((name) => name.startsWith(FOLDER_PREFIX) && name !== kept);
+  for (const name of names) rmSync(join(binDir, name), { recursive: true });
 }
 
 /** On disk when it resolves, so that a rename cannot be there without it after a power cut. */

@@ -5,7 +5,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { Pod } from '../../objects/core-types.ts';
 import { decideEnrolment, type EnrolmentSettings } from '../enrolment-decision.ts';
 import { podFacts } from '../pod-facts.ts';
-import { isSamePod } from '../pod-identity.ts';
+import { podUids } from '../pod-identity.ts';
 import { isJsonObject, type JsonObject } from './invocation.ts';
 
 export type ClusterAnswer =
@@ -55,7 +55,7 @@ function judge(
   settings: EnrolmentSettings,
 ): ClusterAnswer {
   const pod = podObject as unknown as Pod;
-  if (name.uid !== undefined && !isSamePod(pod, name.uid)) {
+  if (name.uid !== undefined && !podUids(pod.metadata).includes(name.uid)) {
     return { kind: 'unknown', reason: `the API server knows another pod of the name ${name.name}` };
   }
   const { labels } = (namespace as unknown as Pod).metadata;

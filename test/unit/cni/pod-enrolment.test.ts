@@ -104,7 +104,8 @@ class World implements EnrolmentSteps {
     );
     if (found === undefined) throw cniErrors.AMBIT_CNI_NETNS_NOT_FOUND('no such namespace');
     this.open++;
-    return { path: found.path, namespace: { inode: found.inode, fd: 7 } as PodNetns['namespace'] };
+    const { path } = found;
+    return { path, localPath: path, namespace: { inode: found.inode, fd: 7 } as PodNetns['namespace'] };
   }
 
   isStillThere(netns: PodNetns): boolean {
