@@ -158,12 +158,10 @@ export class KubernetesSource implements ObjectSource {
       const { pending, view } = reader;
       reader.pending = [];
       for (const one of pending) {
-        changes.push(
-          ...(one.type === 'list'
-            ? view.replace(one.objects)
-            : one.events.flatMap((event) => view.apply(event))),
-        );
+        if (one.type === 'list') view.replace(one.objects);
+        else for (const event of one.events) view.apply(event);
       }
+      changes.push(...view.takeChanges());
     }
     // Deletions first: an address may have moved from an object that is gone to a new one.
     return changes.sort((a, b) => Number(b.type === 'delete') - Number(a.type === 'delete'));

@@ -14,6 +14,8 @@ interface Entry {
 export class ObjectView {
   readonly #entries = new Map<string, Entry>();
   readonly #problems = new Map<string, readonly SourceProblem[]>();
+  /** Of what has changed, how it was. */
+  readonly #touched = new Map<string, MeshObject | undefined>();
   #list: readonly MeshObject[] | undefined;
 
   get size(): number {
@@ -40,52 +42,61 @@ export class ObjectView {
   }
 
   /** Takes a complete list: what is not in it is gone, which nobody else will tell. */
-  replace(objects: readonly ReflectedObject<DecodedObject>[]): ObjectChange[] {
+  replace(objects: readonly ReflectedObject<DecodedObject>[]): void {
     const present = new Set(objects.map(({ key }) => key));
-    const changes: ObjectChange[] = [];
-    for (const key of new Set([...this.#entries.keys(), ...this.#problems.keys()])) {
-      if (!present.has(key)) changes.push(...this.#delete(key));
+    for (const key of [...this.#entries.keys(), ...this.#problems.keys()]) {
+      if (!present.has(key)) this.#delete(key);
     }
-    for (const one of objects) changes.push(...this.#upsert(one));
+    for (const one of objects) this.#upsert(one);
+  }
+
+  apply(event: ReflectedEvent<DecodedObject>): void {
+    if (event.type === 'delete') this.#delete(event.key);
+    else this.#upsert(event);
+  }
+
+  /** How the view differs from what it was at the last call; at most one change of each object. */
+  takeChanges(): readonly ObjectChange[] {
+    const changes = [...this.#touched].flatMap(([key, before]) => changeOf(before, this.get(key)));
+    this.#touched.clear();
     return changes;
   }
 
-  apply(event: ReflectedEvent<DecodedObject>): readonly ObjectChange[] {
-    return event.type === 'delete' ? this.#delete(event.key) : this.#upsert(event);
-  }
-
-  #upsert({
-    key,
-    resourceVersion,
-    object: decoded,
-  }: ReflectedObject<DecodedObject>): readonly ObjectChange[] {
+  #upsert({ key, resourceVersion, object: decoded }: ReflectedObject<DecodedObject>): void {
     if (decoded.problems.length > 0) this.#problems.set(key, decoded.problems);
     else this.#problems.delete(key);
     const { object } = decoded;
-    const before = this.#entries.get(key);
     // One that breaks its schema changes nothing: its last good state stays in force.
-    if (object === undefined) return [];
+    if (object === undefined) return;
+    const before = this.#entries.get(key);
     const isSame = before !== undefined && isDeepStrictEqual(before.object, object);
+    if (!isSame) this.#touch(key);
     this.#entries.set(key, { resourceVersion, object: isSame ? before.object : object });
-    if (isSame) return [];
-    this.#list = undefined;
-    if (before === undefined) return [{ type: 'upsert', object }];
-    if (before.object.metadata.uid === object.metadata.uid) {
-      return [{ type: 'upsert', object, previous: before.object }];
-    }
-    // Deleted and made anew meanwhile: another object, of which nothing carries over.
-    return [
-      { type: 'delete', object: before.object, previous: before.object },
-      { type: 'upsert', object },
-    ];
   }
 
-  #delete(key: string): readonly ObjectChange[] {
+  #delete(key: string): void {
     this.#problems.delete(key);
-    const before = this.#entries.get(key);
-    if (before === undefined) return [];
+    if (!this.#entries.has(key)) return;
+    this.#touch(key);
     this.#entries.delete(key);
-    this.#list = undefined;
-    return [{ type: 'delete', object: before.object, previous: before.object }];
   }
+
+  #touch(key: string): void {
+    this.#list = undefined;
+    if (!this.#touched.has(key)) this.#touched.set(key, this.get(key));
+  }
+}
+
+function changeOf(before: MeshObject | undefined, after: MeshObject | undefined): readonly ObjectChange[] {
+  if (after === undefined) return before === undefined ? [] : [deletionOf(before)];
+  if (before === undefined) return [{ type: 'upsert', object: after }];
+  if (before.metadata.uid === after.metadata.uid) {
+    return isDeepStrictEqual(before, after) ? [] : [{ type: 'upsert', object: after, previous: before }];
+  }
+  // Deleted and made anew meanwhile: another object, of which nothing carries over.
+  return [deletionOf(before), { type: 'upsert', object: after }];
+}
+
+function deletionOf(object: MeshObject): ObjectChange {
+  return { type: 'delete', object, previous: object };
 }

@@ -32,7 +32,9 @@ function told(changes: readonly { type: string; object: { metadata: { name: stri
 test('what a later list does not have is deleted, what is as before is not told', () => {
   const view = new ObjectView();
   view.replace([pod('a'), pod('b'), pod('c')]);
-  const changes = view.replace([pod('b', { version: '7' }), pod('c', { ip: '10.0.0.9' }), pod('d')]);
+  view.takeChanges();
+  view.replace([pod('b', { version: '7' }), pod('c', { ip: '10.0.0.9' }), pod('d')]);
+  const changes = view.takeChanges();
   assert.deepEqual(told(changes), ['delete uid-a', 'upsert uid-c', 'upsert uid-d']);
   assert.equal(view.resourceVersion('shop/b'), '7');
   assert.deepEqual(
@@ -44,7 +46,9 @@ test('what a later list does not have is deleted, what is as before is not told'
 test('an object that was made anew under its name is another one', () => {
   const view = new ObjectView();
   view.replace([pod('a')]);
-  const changes = view.apply(upsert(pod('a', { uid: 'other' })));
+  view.takeChanges();
+  view.apply(upsert(pod('a', { uid: 'other' })));
+  const changes = view.takeChanges();
   assert.deepEqual(told(changes), ['delete uid-a', 'upsert other']);
   assert.equal(changes[1]?.previous, undefined);
 });
@@ -52,15 +56,31 @@ test('an object that was made anew under its name is another one', () => {
 test('a change of what nobody reads is not told, and its object stays the same one', () => {
   const view = new ObjectView();
   view.replace([pod('a')]);
+  view.takeChanges();
   const before = view.get('shop/a');
   const extra = { managedFields: [{ manager: 'kubelet' }], annotations: { 'example.org/x': 'y' } };
-  assert.deepEqual(view.apply(upsert(pod('a', { version: '2', extra }))), []);
+  view.apply(upsert(pod('a', { version: '2', extra })));
+  assert.deepEqual(view.takeChanges(), []);
   assert.equal(view.get('shop/a'), before);
 });
 
 test('deleting what is not there changes nothing', () => {
   const view = new ObjectView();
-  assert.deepEqual(view.apply({ type: 'delete', ...pod('a') }), []);
+  view.apply({ type: 'delete', ...pod('a') });
+  assert.deepEqual(view.takeChanges(), []);
+});
+
+test('of all that happened to an object between two looks only the outcome is told', () => {
+  const view = new ObjectView();
+  view.replace([pod('stays'), pod('goes')]);
+  view.takeChanges();
+  view.apply(upsert(pod('short-lived')));
+  view.apply({ type: 'delete', ...pod('short-lived') });
+  view.apply(upsert(pod('stays', { ip: '10.0.0.8' })));
+  view.apply(upsert(pod('stays')));
+  view.apply(upsert(pod('goes', { ip: '10.0.0.8' })));
+  view.apply({ type: 'delete', ...pod('goes') });
+  assert.deepEqual(told(view.takeChanges()), ['delete uid-goes']);
 });
 
 function policy(spec: object): ReflectedEvent<DecodedObject> {
@@ -78,7 +98,9 @@ test('a policy that breaks its schema is a problem, and the last good one stays 
   const view = new ObjectView();
   view.apply(policy({ action: 'DENY' }));
   const good = view.get('shop/p');
-  assert.deepEqual(view.apply(policy({ action: 'MAYBE' })), []);
+  view.takeChanges();
+  view.apply(policy({ action: 'MAYBE' }));
+  assert.deepEqual(view.takeChanges(), []);
   assert.equal(view.get('shop/p'), good);
   const [problem] = view.problems();
   assert.equal(problem?.code, 'AMBIT_OBJECTS_INVALID');
