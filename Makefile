@@ -45,12 +45,16 @@ cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=d
 cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
-.PHONY: image
+.PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
 	@$(NODE) scripts/packaging/build-image.ts $(if $(IMAGE),--name $(IMAGE)) $(if $(ARCH),--arch $(ARCH))
 
-errors-page: setup ## Writes docs/errors.md out of the error catalogues
+chart: setup ## The Helm chart in build/chart/, and packed
+	@$(NODE) scripts/packaging/write-chart.ts
+
+errors-page: setup ## Writes docs/errors.md and the table of checks in docs/troubleshooting.md out of the sources
 	$(NODE) scripts/write-errors-page.ts
+	$(NODE) scripts/write-checks-table.ts
 
 crds: setup ## Writes daemonset/crds/ out of the schemas in scripts/crds/
 	$(NODE) scripts/write-crds.ts

@@ -24,7 +24,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cni: ['base', 'telemetry', 'sys', 'io', 'xds', 'objects', 'kube'],
   controlplane: ['base', 'telemetry', 'sys', 'mesh', 'identity', 'xds', 'objects', 'kube'],
   install: ['base'],
-  cli: ['base', 'telemetry', 'kube', 'install', 'sandbox/client'],
+  cli: [
+    'base',
+    'telemetry',
+    'objects',
+    'kube',
+    'install',
+    'sandbox/client',
+    'cni/enablement-selector',
+    'cni/enrolment-decision',
+    'cni/pod-facts',
+  ],
   sandbox: [
     'base',
     'telemetry',

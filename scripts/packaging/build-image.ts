@@ -1,14 +1,15 @@
 /** Builds the container image: dist/, a root file system of Debian packages, Node, archives of the image. */
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildBundle, ROOT } from './bundle.ts';
-import { type Architecture, fetchDebianPackages } from './debian-packages.ts';
+import { type Architecture, type DebianPackage, fetchDebianPackages } from './debian-packages.ts';
 import { withoutSymbols } from './elf-file.ts';
 import { type Image, makeImage, makeLayer, writeImageArchive } from './image-archive.ts';
 import { fetchNode } from './node-binary.ts';
 import { chooseFiles, folderEntries, SEED_PACKAGES, withFolders, withSkeleton } from './root-file-system.ts';
+import { makeSbom } from './sbom.ts';
 import type { TarEntry } from './tar-archive.ts';
 
 const BUILD = join(ROOT, 'build');
@@ -28,10 +29,13 @@ interface Options {
 
 async function buildImageArchives(options: Options): Promise<void> {
   mkdirSync(options.output, { recursive: true });
-  await buildBundle(DIST);
+  const npmPackages = await buildBundle(DIST);
   const images: Image[] = [];
   for (const architecture of options.architectures) {
-    const image = await buildImage(architecture);
+    const base = collectBase(architecture);
+    const image = await buildImage(architecture, base.entries);
+    const ingredients = { name: 'ambit', version: version(), npmPackages, ...base };
+    writeFileSync(join(options.output, `ambit-${architecture}.sbom.json`), makeSbom(ROOT, ingredients));
     const file = join(options.output, `ambit-${architecture}.tar`);
     writeImageArchive(file, options.name, [image]);
     tell(`${options.name} for ${architecture} is ${file}`);
@@ -43,9 +47,9 @@ async function buildImageArchives(options: Options): Promise<void> {
   tell(`${options.name} for all of them is ${file}`);
 }
 
-async function buildImage(architecture: Architecture): Promise<Image> {
+async function buildImage(architecture: Architecture, baseEntries: readonly TarEntry[]): Promise<Image> {
   const layers = join(BUILD, 'layers');
-  const base = await makeLayer(layers, 'Debian and Node', baseEntries(architecture));
+  const base = await makeLayer(layers, 'Debian and Node', baseEntries);
   const program = await makeLayer(layers, 'Ambit', withFolders(programEntries()));
   return makeImage(
     {
@@ -63,19 +67,28 @@ async function buildImage(architecture: Architecture): Promise<Image> {
   );
 }
 
-function baseEntries(architecture: Architecture): TarEntry[] {
+/** What lies below the program, and where it comes from. */
+interface Base {
+  readonly entries: readonly TarEntry[];
+  readonly debianPackages: readonly DebianPackage[];
+  readonly nodeVersions: Readonly<Record<string, string>>;
+}
+
+function collectBase(architecture: Architecture): Base {
   const node = fetchNode(architecture, join(BUILD, 'node'));
   const packages = fetchDebianPackages({
     architecture,
     packages: SEED_PACKAGES,
     cache: join(BUILD, 'debian'),
   });
-  const { entries } = chooseFiles(packages, architecture, [node.executable]);
-  return withSkeleton([
+  const { entries, packages: debianPackages } = chooseFiles(packages, architecture, [node.executable]);
+  const all = withSkeleton([
     ...entries,
     { kind: 'file', path: NODE_PATH, mode: 0o755, content: withoutSymbols(readFileSync(node.executable)) },
     { kind: 'file', path: 'usr/share/doc/node/LICENSE', mode: 0o644, content: node.licence },
   ]);
+  // One release of Node is made of the same parts on every architecture, and this one runs that release.
+  return { entries: all, debianPackages, nodeVersions: definedVersions() };
 }
 
 function programEntries(): TarEntry[] {
@@ -87,6 +100,10 @@ function programEntries(): TarEntry[] {
     ),
     { kind: 'file', path: 'usr/local/bin/ambit', mode: 0o755, content: Buffer.from(launcher) },
   ];
+}
+
+function definedVersions(): Record<string, string> {
+  return Object.fromEntries(Object.entries(process.versions).map(([name, value]) => [name, value ?? '']));
 }
 
 function version(): string {

@@ -1,8 +1,9 @@
 /** Bundles the program into dist/: one file for each entry point, and chunks for what they share or load on demand. */
 
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+import { type BundledPackage, bundledPackages, licenceTexts } from './bundled-packages.ts';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
 const SOURCES = join(ROOT, 'src');
@@ -16,9 +17,9 @@ const REQUIRE_BANNER =
 
 /**
  * Writes the bundle; whatever was in the folder before is gone.
- * @returns what esbuild knows of inputs and outputs
+ * @returns the npm packages in it
  */
-export async function buildBundle(folder: string): Promise<Metafile> {
+export async function buildBundle(folder: string): Promise<BundledPackage[]> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { metafile } = await build({
@@ -37,8 +38,10 @@ export async function buildBundle(folder: string): Promise<Metafile> {
     logLevel: 'warning',
     plugins: [fileReferences, versionOnly],
   });
+  const packages = bundledPackages(ROOT, metafile);
   cpSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'));
-  return metafile;
+  writeFileSync(join(folder, 'licences-of-packages.txt'), licenceTexts(ROOT, packages));
+  return packages;
 }
 
 /** The program, and every source that another one starts as a thread or a process. */

@@ -64,7 +64,9 @@ export interface ConfigDump {
   readonly policies: readonly DumpedPolicy[];
   readonly certificates: readonly DumpedIdentity[];
   readonly workloadState: Readonly<Record<string, DumpedPod>>;
-  readonly version?: unknown;
+  readonly version?: { readonly version?: string };
+  /** Of the connection to the control plane; only Ambit's proxy tells. */
+  readonly xds?: { readonly connected?: boolean; readonly ready?: boolean; readonly lastError?: string };
 }
 
 /** @throws AmbitError AMBIT_CLI_BAD_DUMP when the text is not such a dump. */
@@ -84,7 +86,8 @@ export function parseConfigDump(text: string, origin: string): ConfigDump {
     policies: listOf(dump.policies),
     certificates: listOf(dump.certificates),
     workloadState: dump.workloadState ?? {},
-    version: dump.version,
+    ...(dump.version !== undefined && { version: dump.version }),
+    ...(dump.xds !== undefined && { xds: dump.xds }),
   };
 }
 

@@ -78,7 +78,7 @@ test('wrong options end with 2 and name what is wrong', async () => {
   const cases: readonly (readonly [RegExp, ...string[]])[] = [
     [/xml/, 'zc', 'workload', '-o', 'xml'],
     [/--bogus/, 'status', '--bogus'],
-    [/too many arguments/, 'zc', 'service', 'orders'],
+    [/too many arguments/, 'zc', 'service', 'orders', 'extra'],
     [/sideways/, 'zc', 'connections', '--direction', 'sideways'],
     [/not the host:port/, 'zc', 'workload', '--admin', 'http://localhost:15000'],
     [/not the host:port/, 'zc', 'workload', '--admin', 'no host'],
