@@ -8,21 +8,23 @@ NODE := node --disable-warning=ExperimentalWarning
 UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
 # Of the cluster that cluster-up and cluster-down mean.
 NAME ?= dev
+INTEROP_TESTS = $(shell find test/interop -name '*.test.ts' | sort)
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns cluster-up cluster-down errors-page crds format
+.PHONY: help setup demo check test test-unit test-netns test-interop cluster-up cluster-down errors-page crds format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: node_modules/.ambit-installed ## Installs Node 26, the npm packages and the system tools
-	@scripts/system-tools.sh
+	@scripts/system-tools.sh tests
 
 node_modules/.ambit-installed: package.json package-lock.json
 	@scripts/npm-install.sh
 	@touch $@
 
-demo: setup ## Two nodes and a shop on this machine: plain text, then mutual TLS, policy, failover (KEEP=1 leaves it up)
+demo: node_modules/.ambit-installed ## Two nodes and a shop on this machine: plain text, then mutual TLS, policy, failover (KEEP=1 leaves it up)
+	@scripts/system-tools.sh
 	@$(NODE) demo/demo.ts
 
 check: setup ## Format, lint, types and the rules of the architecture
@@ -30,13 +32,16 @@ check: setup ## Format, lint, types and the rules of the architecture
 	tsc -p .
 	$(NODE) --test test/architecture.test.ts
 
-test: test-unit test-netns ## Every test of the repository
+test: test-unit test-netns test-interop ## Every test of the repository
 
 test-unit: setup ## Tests that need no network namespace
 	@scripts/run-ring.sh 2 $(UNIT_TESTS)
 
 test-netns: setup ## Tests in real network namespaces, and the demo
 	@scripts/run-ring.sh 1 $(NETNS_TESTS)
+
+test-interop: setup ## Tests against h2spec and Istio's own message types, which need Go
+	@scripts/run-interop.sh $(INTEROP_TESTS)
 
 cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=dev, NODES=3, IP_FAMILIES=4 or 46)
 	@CLUSTER=$(NAME) test/cluster/testbed/up.sh
