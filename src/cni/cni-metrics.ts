@@ -1,5 +1,6 @@
 /** What the node agent counts, under Istio's names where Istio has one. */
 
+import type { MetricSet } from '../telemetry/metric-set.ts';
 import { SeriesRegistry } from '../telemetry/series-registry.ts';
 import { type MetricDefinition, SeriesStore } from '../telemetry/series-store.ts';
 import type { EnrolmentFinding, EnrolmentState } from './enrolment-state.ts';
@@ -55,13 +56,19 @@ const STATES: readonly EnrolmentState['kind'][] = ['pending', 'redirected', 'enr
 export type PodEventType = 'add' | 'update' | 'delete';
 
 export class CniMetrics {
-  readonly #registry = new SeriesRegistry(DEFINITIONS);
+  readonly #registry: SeriesRegistry;
   readonly #store: SeriesStore;
 
-  /** @param countPods tells how many pods are in each state, at every scrape */
-  constructor(countPods: () => ReadonlyMap<EnrolmentState['kind'], number>) {
-    const store = new SeriesStore(DEFINITIONS, (entry) => this.#registry.adopt(store.memory, entry));
+  /**
+   * @param countPods tells how many pods are in each state, at every scrape
+   * @param ofSource what the source of objects counts
+   */
+  constructor(countPods: () => ReadonlyMap<EnrolmentState['kind'], number>, ofSource?: MetricSet) {
+    const definitions = [...DEFINITIONS, ...(ofSource?.definitions ?? [])];
+    this.#registry = new SeriesRegistry(definitions);
+    const store = new SeriesStore(definitions, (entry) => this.#registry.adopt(store.memory, entry));
     this.#store = store;
+    this.#registry.beforeCollect(() => ofSource?.collect((...series) => this.#set(...series)));
     this.ztunnelConnections = 0;
     this.setInstallReady(false);
     for (const type of ['add', 'update', 'delete'] as const)

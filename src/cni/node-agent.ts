@@ -66,7 +66,7 @@ export class NodeAgent {
   readonly #options: NodeAgentOptions;
   readonly #reactor = new Reactor();
   readonly #host: NetworkNamespace;
-  readonly #metrics = new CniMetrics(() => this.#parts?.manager.countStates() ?? new Map());
+  readonly #metrics: CniMetrics;
   readonly #health: HttpEndpoint;
   readonly #stats: HttpEndpoint;
   #parts: Parts | undefined;
@@ -78,6 +78,8 @@ export class NodeAgent {
 
   constructor(options: NodeAgentOptions) {
     this.#options = options;
+    const countStates = () => this.#parts?.manager.countStates() ?? new Map();
+    this.#metrics = new CniMetrics(countStates, options.source.metrics);
     const { hostNetnsPath, makeInstaller, removeTaint = false } = options;
     this.#isTaintDone = !removeTaint;
     this.#installer = makeInstaller?.(this.#metrics);

@@ -62,9 +62,12 @@ export interface ControlPlaneMetrics {
 }
 
 export function controlPlaneMetrics(parts: ControlPlaneParts): ControlPlaneMetrics {
-  const registry = new SeriesRegistry(DEFINITIONS);
-  const store = new SeriesStore(DEFINITIONS, (entry) => registry.adopt(store.memory, entry));
+  const { metrics } = parts.source;
+  const definitions = [...DEFINITIONS, ...(metrics?.definitions ?? [])];
+  const registry = new SeriesRegistry(definitions);
+  const store = new SeriesStore(definitions, (entry) => registry.adopt(store.memory, entry));
   registry.beforeCollect(() => {
+    metrics?.collect((metric, labels, value) => store.set(store.series(metric, labels), value));
     for (const [metric, label, value] of valuesOf(parts)) {
       store.set(store.series(metric, label === undefined ? [] : [label]), value);
     }

@@ -11,9 +11,11 @@ import type {
   SourceProblem,
 } from '../objects/object-source.ts';
 import { logger } from '../telemetry/log.ts';
+import type { MetricSet } from '../telemetry/metric-set.ts';
 import { apiVersionOf, groupPath } from './api-discovery.ts';
 import { type DecodedObject, decodeObject } from './decode.ts';
 import type { KubeClient } from './kube-client.ts';
+import { KUBE_METRICS, tellKind, tellWrites } from './kube-metrics.ts';
 import { ObjectView } from './object-view.ts';
 import { ObjectWriter } from './object-writer.ts';
 import { type ReflectedEvent, type ReflectedObject, Reflector, type ReflectorTiming } from './reflector.ts';
@@ -51,6 +53,16 @@ interface KindReader {
  * installed are empty until they are.
  */
 export class KubernetesSource implements ObjectSource {
+  readonly metrics: MetricSet = {
+    definitions: KUBE_METRICS,
+    collect: (tell) => {
+      for (const { kind, reflector, view } of this.#readers.values()) {
+        const { state, counters } = reflector;
+        tellKind({ kind, state, counters, invalid: view.problems().length }, tell);
+      }
+      tellWrites(this.#writer.counters, tell);
+    },
+  };
   readonly #readers: ReadonlyMap<ObjectKind, KindReader>;
   readonly #listeners = new Set<ObjectListener>();
   readonly #writer: ObjectWriter;

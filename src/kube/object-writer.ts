@@ -28,6 +28,13 @@ export interface ObjectWriterOptions {
   readonly known: (reference: ObjectReference) => KnownObject | undefined;
 }
 
+export interface WriterCounters {
+  written: number;
+  /** Conditions had been changed by somebody else meanwhile, and were read again. */
+  conflict: number;
+  failed: number;
+}
+
 /** The conditions to start from, and the version they were read at. */
 interface StatusBase {
   readonly resourceVersion: string;
@@ -40,6 +47,7 @@ function metadataPath({ kind }: ObjectReference): '' | '/status' {
 }
 
 export class ObjectWriter {
+  readonly counters: WriterCounters = { written: 0, conflict: 0, failed: 0 };
   readonly #options: ObjectWriterOptions;
   readonly #stop = new AbortController();
   readonly #waiting: (() => void)[] = [];
@@ -64,7 +72,9 @@ export class ObjectWriter {
         await this.#send(reference, metadataPath(reference), { metadata: { annotations, labels } });
       }
       if (status !== undefined) await this.#patchStatus(reference, patch);
+      this.counters.written++;
     } catch (thrown) {
+      this.counters.failed++;
       if (!hasStatus(thrown, 404)) throw thrown;
       throw objectErrors.AMBIT_OBJECT_NOT_FOUND(`there is no ${objectKey(reference)} to write to`, thrown);
     } finally {
@@ -86,6 +96,7 @@ export class ObjectWriter {
         return await this.#send(reference, '/status', body);
       } catch (thrown) {
         if (!hasStatus(thrown, 409) || attempt > MAX_CONFLICTS) throw thrown;
+        this.counters.conflict++;
         if (attempt > 1) await setTimeoutAsync(Math.random() * CONFLICT_PAUSE_MS * attempt);
         base = await this.#readBase(reference);
       }

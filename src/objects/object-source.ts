@@ -1,5 +1,6 @@
 /** Where Kubernetes objects come from: a live view of them, told in batches, and the way to annotate them. */
 
+import type { MetricSet } from '../telemetry/metric-set.ts';
 import type { KindMap, MeshObject, ObjectKind } from './kinds.ts';
 
 export interface ObjectReference {
@@ -72,6 +73,8 @@ export interface ObjectSource {
   patch(reference: ObjectReference, patch: ObjectPatch): Promise<void>;
   /** What is wrong now; a problem leaves the list when it is repaired. */
   readonly problems: readonly SourceProblem[];
+  /** What it counts of its own work, if it does. */
+  readonly metrics?: MetricSet;
 }
 
 export function referenceOf(object: MeshObject): ObjectReference {

@@ -73,6 +73,14 @@ function podsTold(changes: readonly ObjectChange[]): string[] {
     .map(({ type, object }) => `${type} ${object.metadata.name}`);
 }
 
+function metricOf(source: KubernetesSource, name: string, label: string): number | undefined {
+  let found: number | undefined;
+  source.metrics.collect((metric, labels, value) => {
+    if (metric === name && labels[0] === label) found = value;
+  });
+  return found;
+}
+
 function podNames(source: KubernetesSource): string[] {
   return source
     .list('Pod')
@@ -246,6 +254,9 @@ test('what was deleted while the version to resume from grew too old is deleted 
   network.mend();
   await eventually('the view agrees', () => podNames(pods.source).join() === 'born-meanwhile,first', 60_000);
   assert.ok(podsTold(pods.changes).includes('delete doomed'));
+  assert.equal(metricOf(pods.source, 'ambit_kube_expired_total', 'Pod'), 1);
+  assert.equal(metricOf(pods.source, 'ambit_kube_relists_total', 'Pod'), 1);
+  assert.equal(metricOf(pods.source, 'ambit_kube_synced', 'Pod'), 1);
   await deletePod(admin, 'shop', 'born-meanwhile');
 });
 

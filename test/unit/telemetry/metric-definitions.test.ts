@@ -1,8 +1,9 @@
-/** The metrics of the node proxy against the page that operators read, both ways. */
+/** The metrics against the page that operators read, both ways. */
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { KUBE_METRICS } from '../../../src/kube/kube-metrics.ts';
 import { SeriesRegistry } from '../../../src/telemetry/series-registry.ts';
 import { SeriesStore } from '../../../src/telemetry/series-store.ts';
 import {
@@ -13,14 +14,19 @@ import {
 } from '../../../src/ztunnel/telemetry/metric-definitions.ts';
 
 const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+const [proxyPart = '', kubePart = ''] = page.split('## Reading the Kubernetes API');
+const rows = metricRows(proxyPart);
+
 /** Rows of the table whose first column names metrics. */
-const rows = page
-  .split('\n')
-  .filter((line) => line.startsWith('| `'))
-  .map((line) => {
-    const [, names, kind, labels] = line.split('|').map((cell) => cell.trim());
-    return { names: [...names!.matchAll(/`([a-z0-9_]+)`/g)].map((match) => match[1]!), kind, labels };
-  });
+function metricRows(text: string) {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => {
+      const [, names, kind, labels] = line.split('|').map((cell) => cell.trim());
+      return { names: [...names!.matchAll(/`([a-z0-9_]+)`/g)].map((match) => match[1]!), kind, labels };
+    });
+}
 const documented = rows.flatMap((row) => row.names);
 const defined = ZTUNNEL_METRICS.map((metric) => metric.name);
 
@@ -44,6 +50,11 @@ test('no metric is defined or documented twice', () => {
   assert.equal(new Set(documented).size, documented.length);
   const shared = REACTOR_METRICS.filter((metric) => CONTROL_METRICS.includes(metric));
   assert.deepEqual(shared, []);
+});
+
+test('what is counted of the Kubernetes API is documented, each under its kind', () => {
+  const told = metricRows(kubePart).flatMap(({ names, kind }) => names.map((name) => `${name} ${kind}`));
+  assert.deepEqual(told.sort(), KUBE_METRICS.map(({ name, kind }) => `${name} ${kind}`).sort());
 });
 
 test('a metric is of the kind that the page says, and has the traffic labels where it says so', () => {
