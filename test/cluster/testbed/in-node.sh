@@ -4,5 +4,5 @@
 
 outer=$(cat "$state/pids/node$1")
 shift
-read -r init _ <"/proc/$outer/task/$outer/children"
+init=$(init_of "$outer")
 exec nsenter --target "$init" --all -- "$@"

@@ -41,7 +41,7 @@ stop() {
   local outer init
   outer=$(cat "$state/pids/$name")
   # Its child is PID 1 of the node, whose end is the end of all of them.
-  read -r init _ <"/proc/$outer/task/$outer/children"
+  init=$(init_of "$outer")
   kill -9 "$init"
   while [ -e "/proc/$outer" ]; do sleep 0.05; done
   rm "$state/pids/$name"

@@ -45,6 +45,8 @@ node_address() { echo "$node_network.$((10 + $1))"; }
 node_address6() { echo "$node_network6:$((10 + $1))"; }
 pod_cidr() { echo "$pod_network.$1.0/24"; }
 pod_cidr6() { echo "$pod_network6:$1::/64"; }
+# PID 1 of a node, as this machine counts, is the only child of the process that was started for the node.
+init_of() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 dual_stack() { [ "$IP_FAMILIES" = 46 ]; }
 
 say() { echo "testbed: $*" >&2; }
