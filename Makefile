@@ -11,7 +11,7 @@ NAME ?= dev
 INTEROP_TESTS = $(shell find test/interop -name '*.test.ts' | sort)
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns test-interop cluster-up cluster-down errors-page crds format
+.PHONY: help setup demo check test test-unit test-netns test-interop test-cluster cluster-up cluster-down errors-page crds format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ check: setup ## Format, lint, types and the rules of the architecture
 	tsc -p .
 	$(NODE) --test test/architecture.test.ts
 
-test: test-unit test-netns test-interop ## Every test of the repository
+test: test-unit test-netns test-interop ## Every test that needs no cluster
 
 test-unit: setup ## Tests that need no network namespace
 	@scripts/run-ring.sh 2 $(UNIT_TESTS)
@@ -42,6 +42,9 @@ test-netns: setup ## Tests in real network namespaces, and the demo
 
 test-interop: setup ## Tests against h2spec and Istio's own message types, which need Go
 	@scripts/run-interop.sh $(INTEROP_TESTS)
+
+test-cluster: setup ## Tests on a real Kubernetes of three nodes, which is built, started and taken down (KEEP=1 leaves it up)
+	@test/cluster/run.sh
 
 cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=dev, NODES=3, IP_FAMILIES=4 or 46)
 	@CLUSTER=$(NAME) test/cluster/testbed/up.sh
