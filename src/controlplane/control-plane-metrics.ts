@@ -94,6 +94,7 @@ function* valuesOf({ source, controller, issuing, xds }: ControlPlaneParts): Gen
     const count = source.problems.filter((problem) => problem.severity === severity).length;
     yield ['ambit_controlplane_source_problems', severity, count];
   }
-  yield ['ambit_controlplane_status_writes_total', 'written', controller.status.counters.written];
-  yield ['ambit_controlplane_status_writes_total', 'failed', controller.status.counters.failed];
+  const { done, failed } = controller.status.queue.counters;
+  yield ['ambit_controlplane_status_writes_total', 'written', done];
+  yield ['ambit_controlplane_status_writes_total', 'failed', failed];
 }

@@ -44,6 +44,7 @@ export class ControlPlaneServer implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const parts = await assemble(config, stack);
     parts.controller.start();
+    parts.controller.startWriting();
     const xdsPort = await serveProxies(config.listen, parts, stack);
     let ready = true;
     const httpPort = await servePages(

@@ -3,13 +3,13 @@
 import { messageOf } from '../base/errors.ts';
 import type { MeshObject, ObjectKind } from '../objects/kinds.ts';
 import { OBJECT_KINDS } from '../objects/kinds.ts';
-import { type ObjectChange, type ObjectSource, referenceOf } from '../objects/object-source.ts';
+import { type ObjectChange, type ObjectSource, objectKey } from '../objects/object-source.ts';
 import { logger } from '../telemetry/log.ts';
 import { authorizationResource } from '../xds/authorization-conversion.ts';
 import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from '../xds/mesh-resources.ts';
 import { ResourceCache, type ResourceChange } from '../xds/resource-cache.ts';
 import { type NamedResource, serviceResource, workloadResource } from '../xds/workload-conversion.ts';
-import { planAddresses } from './allocation/address-allocation.ts';
+import { AddressAllocator } from './allocation/address-allocator.ts';
 import type { MeshResource } from './compile/compile-object.ts';
 import type { CompileOptions } from './compile/compile-options.ts';
 import type { DesiredCondition } from './compile/desired-condition.ts';
@@ -46,17 +46,25 @@ export interface MeshControllerOptions {
 export class MeshController {
   readonly compiler: IncrementalCompiler;
   readonly status: StatusWriter;
+  readonly addresses: AddressAllocator;
   readonly #source: ObjectSource;
   readonly #cache: ResourceCache;
   /** Object key → what became of it at the clients, when that is something to say. */
   #delivery: ReadonlyMap<string, DesiredCondition> = new Map();
   #unsubscribe: (() => void) | undefined;
+  #writing = false;
 
   constructor({ source, cache, compile }: MeshControllerOptions) {
     this.#source = source;
     this.#cache = cache;
     this.compiler = new IncrementalCompiler(compile);
     this.status = new StatusWriter(source);
+    this.addresses = new AddressAllocator(source);
+  }
+
+  /** Whether status is written: of several control planes of one cluster only one does. */
+  get writing(): boolean {
+    return this.#writing;
   }
 
   start(): void {
@@ -69,7 +77,22 @@ export class MeshController {
 
   stop(): void {
     this.#unsubscribe?.();
+    this.stopWriting();
+  }
+
+  /** Writes what differs, and keeps it so. */
+  startWriting(): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    for (const [reference] of this.compiler.conditions()) this.#updateStatus(objectKey(reference));
+    this.addresses.allocate();
+  }
+
+  /** Leaves writing to another one; what is under way ends. */
+  stopWriting(): void {
+    this.#writing = false;
     this.status.close();
+    this.addresses.close();
   }
 
   /** Takes note of what clients say about resources; objects concerned get or lose a condition. */
@@ -83,7 +106,8 @@ export class MeshController {
     const result = this.compiler.apply(changes);
     this.#publish(result);
     for (const key of result.compiled) this.#updateStatus(key);
-    if (changes.some(({ object }) => object.kind === 'ServiceEntry')) this.#allocateAddresses();
+    const entries = changes.some(({ object }) => object.kind === 'ServiceEntry');
+    if (entries && this.#writing) this.addresses.allocate();
   }
 
   #publish({ upserted, removed }: Pick<MeshChanges, 'upserted' | 'removed'>): void {
@@ -95,6 +119,7 @@ export class MeshController {
   }
 
   #updateStatus(key: string): void {
+    if (!this.#writing) return;
     const object = this.compiler.objectOf(key);
     if (object === undefined) this.status.forget(key);
     else if (KINDS_WITH_STATUS.has(object.kind)) this.status.want(object, this.conditionsOf(key));
@@ -105,16 +130,6 @@ export class MeshController {
     const compiled = this.compiler.conditionsOf(key) ?? [];
     const delivery = this.#delivery.get(key);
     return delivery === undefined ? compiled : [...compiled, delivery];
-  }
-
-  #allocateAddresses(): void {
-    for (const { entry, addresses } of planAddresses(this.#source.list('ServiceEntry'))) {
-      const reference = referenceOf(entry);
-      this.#source.patch(reference, { status: { addresses } }).catch((thrown) => {
-        const object = `${reference.namespace}/${reference.name}`;
-        log.warn('allocated addresses cannot be written', { object, reason: messageOf(thrown) });
-      });
-    }
   }
 }
 

@@ -1,17 +1,12 @@
 /** Keeps the conditions on objects as compilation wants them, writing only what differs. */
 
-import { AmbitError, messageOf } from '../../base/errors.ts';
+import { AmbitError } from '../../base/errors.ts';
 import type { Condition } from '../../objects/core-types.ts';
 import type { MeshObject } from '../../objects/kinds.ts';
 import { type ObjectSource, objectKey, referenceOf } from '../../objects/object-source.ts';
-import { logger } from '../../telemetry/log.ts';
 import type { DesiredCondition } from '../compile/desired-condition.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import { updateConditions } from './condition-update.ts';
-
-const log = logger('status');
-
-/** A write that failed is tried again after this long. */
-const RETRY_MS = 5000;
 
 /** Condition types that the control plane writes; it leaves all others alone. */
 const OWN_TYPES: ReadonlySet<string> = new Set([
@@ -30,17 +25,11 @@ interface Written {
   readonly conditions: readonly Condition[];
 }
 
-export interface StatusWriterCounters {
-  written: number;
-  failed: number;
-}
-
 export class StatusWriter {
-  readonly counters: StatusWriterCounters = { written: 0, failed: 0 };
+  readonly queue = new KeyedQueue('status');
   readonly #source: ObjectSource;
   readonly #now: () => Date;
   readonly #written = new Map<string, Written>();
-  readonly #retries = new Map<string, NodeJS.Timeout>();
 
   constructor(source: ObjectSource, now: () => Date = () => new Date()) {
     this.#source = source;
@@ -50,21 +39,21 @@ export class StatusWriter {
   /** These are all the conditions of ours that the object should have. */
   want(object: MeshObject, desired: readonly DesiredCondition[]): void {
     const key = objectKey(referenceOf(object));
-    this.#cancelRetry(key);
-    const conditions = this.#difference(key, object, desired);
-    if (conditions === undefined) return;
-    this.#written.set(key, { object, conditions });
-    void this.#write(object, desired, conditions);
+    this.queue.forget(key);
+    if (this.#difference(key, object, desired) === undefined) return;
+    this.queue.put(key, () => this.#write(key, object, desired));
   }
 
   /** The object is gone. */
   forget(key: string): void {
-    this.#cancelRetry(key);
+    this.queue.forget(key);
     this.#written.delete(key);
   }
 
+  /** Somebody else writes from now on. */
   close(): void {
-    for (const key of this.#retries.keys()) this.#cancelRetry(key);
+    this.queue.clear();
+    this.#written.clear();
   }
 
   #difference(
@@ -80,29 +69,20 @@ export class StatusWriter {
     return updateConditions({ desired, present, remembered, generation, now: this.#now().toISOString() });
   }
 
-  async #write(
-    object: MeshObject,
-    desired: readonly DesiredCondition[],
-    conditions: readonly Condition[],
-  ): Promise<void> {
-    const reference = referenceOf(object);
+  async #write(key: string, object: MeshObject, desired: readonly DesiredCondition[]): Promise<void> {
+    const conditions = this.#difference(key, object, desired);
+    if (conditions === undefined) return;
+    this.#written.set(key, { object, conditions });
     try {
-      await this.#source.patch(reference, { status: { conditions }, conditionTypes: [...OWN_TYPES] });
-      this.counters.written++;
+      await this.#source.patch(referenceOf(object), {
+        status: { conditions },
+        conditionTypes: [...OWN_TYPES],
+      });
     } catch (thrown) {
-      if (thrown instanceof AmbitError && thrown.code === 'AMBIT_OBJECT_NOT_FOUND') return;
-      this.counters.failed++;
-      const key = objectKey(reference);
-      log.warn('status cannot be written', { object: key, reason: messageOf(thrown) });
       this.#written.delete(key);
-      const retry = setTimeout(() => this.want(object, desired), RETRY_MS);
-      this.#retries.set(key, retry.unref());
+      if (thrown instanceof AmbitError && thrown.code === 'AMBIT_OBJECT_NOT_FOUND') return;
+      throw thrown;
     }
-  }
-
-  #cancelRetry(key: string): void {
-    clearTimeout(this.#retries.get(key));
-    this.#retries.delete(key);
   }
 }
 

@@ -87,12 +87,12 @@ test('conditions are written beside those of others, and only when they differ',
   writer.want(policyOf(source), [YES]);
   await eventually('the condition', () => statusOf(source) === 'Foreign=True,ZtunnelAccepted=True');
   writer.want(policyOf(source), [YES]);
-  assert.equal(writer.counters.written, 1);
+  assert.equal(writer.queue.counters.done, 1);
   writer.want(policyOf(source), [NO]);
   await eventually('the next condition', () => statusOf(source) === 'Foreign=True,ZtunnelAccepted=False');
   writer.want(policyOf(source), []);
   await eventually('the end of it', () => statusOf(source) === 'Foreign=True');
-  assert.deepEqual(writer.counters, { written: 3, failed: 0 });
+  assert.deepEqual(writer.queue.counters, { done: 3, failed: 0 });
 });
 
 test('an object that is gone meanwhile is no failure', async (t) => {
@@ -100,7 +100,7 @@ test('an object that is gone meanwhile is no failure', async (t) => {
   const gone = { ...policyOf(source), metadata: { ...policyOf(source).metadata, name: 'gone' } };
   writer.want(gone, [YES]);
   writer.want(policyOf(source), [YES]);
-  await eventually('the other condition', () => writer.counters.written === 1);
-  assert.equal(writer.counters.failed, 0);
+  await eventually('the other condition', () => writer.queue.counters.done === 2);
+  assert.equal(writer.queue.counters.failed, 0);
   assert.deepEqual(readdirSync(join(folder, '.overlay/controlplane')), ['AuthorizationPolicy.shop.p.json']);
 });
