@@ -10,25 +10,47 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface ControlPlaneConfig {
-  /** Folder of Kubernetes objects; absent: they are read from a Kubernetes API server. */
-  readonly objects?: string;
-  /** Of that API server; absent: the service account of this pod, or the user's own kubeconfig. */
-  readonly kubeconfig?: string;
-  readonly context?: string;
+/** What holds wherever the control plane runs. */
+export interface CommonConfig {
   readonly listen: ListenAddress;
   readonly http: ListenAddress;
-  /** Folder of the CA's state; the root certificate for clients is published in it. */
-  readonly caDir: string;
-  /** PEM file with the public key that service account tokens are signed with. */
-  readonly tokenKey: string;
   readonly trustDomain: string;
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly network: string;
   readonly rootNamespace: string;
   readonly servingNames: ServingNames;
+  /** Accounts of node proxies, `namespace/serviceAccount`. */
+  readonly trustedNodeAccounts: readonly string[];
 }
+
+/** A mesh without Kubernetes. */
+export interface FolderConfig extends CommonConfig {
+  readonly kind: 'folder';
+  /** Folder of Kubernetes objects. */
+  readonly objects: string;
+  /** Folder of the CA's state; the root certificate for clients is published in it. */
+  readonly caDir: string;
+  /** PEM file with the public key that service account tokens are signed with. */
+  readonly tokenKey: string;
+}
+
+/** One of several control planes of a Kubernetes cluster. */
+export interface KubernetesConfig extends CommonConfig {
+  readonly kind: 'kubernetes';
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  /** Where the control plane is installed: its lease and its CA are there. */
+  readonly namespace: string;
+  /** Unique among the replicas: the name of the pod. */
+  readonly identity: string;
+  /** Name of the Secret with the CA. */
+  readonly caSecret: string;
+  /** Audiences of the tokens that callers show. */
+  readonly tokenAudiences: readonly string[];
+}
+
+export type ControlPlaneConfig = FolderConfig | KubernetesConfig;
 
 /** Under which names clients know this server. */
 export interface ServingNames {
@@ -36,11 +58,12 @@ export interface ServingNames {
   readonly ips: readonly IpAddress[];
 }
 
-export const DEFAULT_SERVING_NAMES: readonly string[] = [
-  'istiod.istio-system.svc',
-  'ambit-controlplane.ambit-system.svc',
-  'localhost',
-];
+export const DEFAULT_NAMESPACE = 'ambit-system';
+
+/** Istio's proxies ask for the first one. */
+export function defaultServingNames(namespace: string): readonly string[] {
+  return ['istiod.istio-system.svc', `ambit-controlplane.${namespace}.svc`, 'localhost'];
+}
 
 const ANY_ADDRESS: ReadonlySet<string> = new Set(['', '0.0.0.0', '::']);
 
@@ -59,8 +82,8 @@ export function parseListenAddress(text: string): ListenAddress {
 }
 
 /** Sorts names given by a user into DNS names and addresses; they are added to the default ones. */
-export function servingNamesOf(names: readonly string[]): ServingNames {
-  const all = [...new Set([...DEFAULT_SERVING_NAMES, ...names])];
+export function servingNamesOf(names: readonly string[], namespace = DEFAULT_NAMESPACE): ServingNames {
+  const all = [...new Set([...defaultServingNames(namespace), ...names])];
   return {
     dnsNames: all.filter((name) => parseIp(name) === undefined),
     ips: all.flatMap((name) => parseIp(name) ?? []),

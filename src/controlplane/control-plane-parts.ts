@@ -4,10 +4,12 @@ import type { ObjectSource } from '../objects/object-source.ts';
 import type { Authenticate } from '../xds/call-authentication.ts';
 import type { DeltaServer } from '../xds/delta-server.ts';
 import type { Caller } from './ca/caller.ts';
+import type { Environment } from './environment.ts';
 import type { IssuingAuthority } from './issuing-authority.ts';
 import type { MeshController } from './mesh-controller.ts';
 
 export interface ControlPlaneParts {
+  readonly environment: Environment;
   readonly source: ObjectSource;
   readonly controller: MeshController;
   readonly issuing: IssuingAuthority;

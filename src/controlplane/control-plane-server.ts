@@ -1,26 +1,27 @@
 /** The control plane as a whole: reads objects, serves the mesh to proxies, signs their certificates, shows itself. */
 
-import { messageOf } from '../base/errors.ts';
+import { AmbitError, messageOf } from '../base/errors.ts';
 import { type ObjectReference, referenceOf } from '../objects/object-source.ts';
-import { type EndpointRoutes, HttpEndpoint } from '../telemetry/http-endpoint.ts';
+import { type EndpointHandler, type EndpointRequest, HttpEndpoint } from '../telemetry/http-endpoint.ts';
 import { logger } from '../telemetry/log.ts';
 import { type Authenticate, bearerToken } from '../xds/call-authentication.ts';
 import { serveCertificates } from '../xds/certificate-server.ts';
 import { DeltaServer } from '../xds/delta-server.ts';
 import { GrpcServer } from '../xds/grpc/grpc-server.ts';
+import { errorOfStatus, GRPC_STATUS } from '../xds/grpc/grpc-status.ts';
 import { AUTHORIZATION_TYPE_URL } from '../xds/mesh-resources.ts';
-import type { Caller } from './ca/caller.ts';
+import type { Caller, TokenVerifier } from './ca/caller.ts';
 import { grpcStatusOf } from './ca/errors.ts';
-import { StaticKeyTokenVerifier } from './ca/static-key-token-verifier.ts';
 import type { ControlPlaneConfig, ListenAddress } from './config.ts';
 import { controlPlaneMetrics } from './control-plane-metrics.ts';
 import type { ControlPlaneParts } from './control-plane-parts.ts';
 import { debugPages } from './debug-pages.ts';
 import { DeliveryReport } from './delivery-report.ts';
+import type { Environment } from './environment.ts';
 import { controlPlaneErrors } from './errors.ts';
+import { openFolderEnvironment } from './folder-environment.ts';
 import { openAuthority } from './issuing-authority.ts';
 import { MeshController, makeResourceCache } from './mesh-controller.ts';
-import { openObjects } from './open-objects.ts';
 import { PodRegistry } from './pod-registry.ts';
 
 const log = logger('controlplane');
@@ -39,23 +40,23 @@ export class ControlPlaneServer implements AsyncDisposable {
     this.httpPort = httpPort;
   }
 
-  /** Resolves when clients are served. Rejects with an AmbitError when something it needs cannot be had. */
+  /**
+   * Resolves when clients are served; probes are answered from the beginning on. Rejects with an AmbitError when
+   * something it needs cannot be had.
+   */
   static async start(config: ControlPlaneConfig): Promise<ControlPlaneServer> {
     await using stack = new AsyncDisposableStack();
-    const parts = await assemble(config, stack);
+    const pages = new ProbePages();
+    const httpPort = await servePages(config.http, pages.routes, stack);
+    const environment = stack.use(await openEnvironment(config));
+    const parts = await assemble(config, environment, stack);
     parts.controller.start();
-    parts.controller.startWriting();
     const xdsPort = await serveProxies(config.listen, parts, stack);
-    let ready = true;
-    const httpPort = await servePages(
-      config.http,
-      pagesOf(parts, () => ready),
-      stack,
-    );
-    stack.defer(() => {
-      ready = false;
-    });
-    log.info('serving', { xds: xdsPort, http: httpPort, objects: config.objects ?? 'kubernetes' });
+    environment.lead(parts.controller);
+    stack.defer(() => environment.retire());
+    pages.begin(parts);
+    stack.defer(() => pages.end());
+    log.info('serving', { xds: xdsPort, http: httpPort });
     return new ControlPlaneServer(stack.move(), xdsPort, httpPort);
   }
 
@@ -65,14 +66,23 @@ export class ControlPlaneServer implements AsyncDisposable {
   }
 }
 
-async function assemble(config: ControlPlaneConfig, stack: AsyncDisposableStack): Promise<ControlPlaneParts> {
-  const authenticate = authenticator(config.tokenKey);
+/** The library for Kubernetes is only loaded where there is one. */
+async function openEnvironment(config: ControlPlaneConfig): Promise<Environment> {
+  if (config.kind === 'folder') return openFolderEnvironment(config);
+  const { openKubernetesEnvironment } = await import('./kubernetes/kubernetes-environment.ts');
+  return openKubernetesEnvironment(config);
+}
+
+async function assemble(
+  config: ControlPlaneConfig,
+  environment: Environment,
+  stack: AsyncDisposableStack,
+): Promise<ControlPlaneParts> {
+  const { source } = environment;
   const pods = new PodRegistry();
-  const issuing = stack.use(await openAuthority(config, pods));
-  const source = await openObjects(config, stack);
-  stack.defer(() => source.stop());
-  await source.start();
   stack.defer(pods.follow(source));
+  const issuing = stack.use(await openAuthority(config, environment, pods));
+  const authenticate = authenticator(environment.tokens);
   const cache = makeResourceCache();
   const controller = new MeshController({ source, cache, compile: config });
   stack.defer(() => controller.stop());
@@ -84,24 +94,22 @@ async function assemble(config: ControlPlaneConfig, stack: AsyncDisposableStack)
     report: (conditions) => controller.setDelivery(conditions),
   });
   stack.defer(() => delivery.close());
-  return { source, controller, issuing, xds, authenticate };
+  return { environment, source, controller, issuing, xds, authenticate };
 }
 
-function authenticator(tokenKey: string): Authenticate<Caller> {
-  const verifier = openTokenKey(tokenKey);
+/** Whose token cannot be verified now must not be told that it is nobody's. */
+function authenticator(tokens: TokenVerifier): Authenticate<Caller> {
   return async (call) => {
     const token = bearerToken(call);
-    return token === undefined ? undefined : verifier.verify(token);
+    if (token === undefined) return undefined;
+    try {
+      return await tokens.verify(token);
+    } catch (thrown) {
+      const isPassing = thrown instanceof AmbitError && grpcStatusOf(thrown) === 'UNAVAILABLE';
+      if (!isPassing) throw thrown;
+      throw errorOfStatus({ code: GRPC_STATUS.UNAVAILABLE, message: thrown.message }, thrown);
+    }
   };
-}
-
-function openTokenKey(path: string): StaticKeyTokenVerifier {
-  try {
-    return StaticKeyTokenVerifier.fromFile(path);
-  } catch (thrown) {
-    const message = `--token-key ${path} is not a public key: ${messageOf(thrown)}`;
-    throw controlPlaneErrors.AMBIT_CONTROLPLANE_CONFIG_INVALID(message, thrown);
-  }
 }
 
 function originOf({ compiler }: MeshController, typeUrl: string, name: string): ObjectReference | undefined {
@@ -131,7 +139,7 @@ async function serveProxies(
 
 async function servePages(
   address: ListenAddress,
-  routes: EndpointRoutes,
+  routes: Readonly<Record<string, EndpointHandler>>,
   stack: AsyncDisposableStack,
 ): Promise<number> {
   const endpoint = new HttpEndpoint(routes);
@@ -152,12 +160,30 @@ async function listening(address: ListenAddress, listen: () => Promise<number>):
   }
 }
 
-function pagesOf(parts: ControlPlaneParts, isReady: () => boolean): EndpointRoutes {
-  const metrics = controlPlaneMetrics(parts);
-  return {
-    ...debugPages(parts),
-    'GET /healthz': () => ({ body: 'ok\n' }),
-    'GET /readyz': () => (isReady() ? { body: 'ok\n' } : { status: 503, body: 'stopping\n' }),
-    'GET /metrics': ({ accept }) => metrics.render(accept),
-  };
+/** Probes are answered all the time; what shows the parts comes with them. */
+class ProbePages {
+  readonly routes: Record<string, EndpointHandler>;
+  #state: 'starting' | 'ready' | 'stopping' = 'starting';
+
+  constructor() {
+    this.routes = {
+      'GET /healthz': () => ({ body: 'ok\n' }),
+      'GET /readyz': () =>
+        this.#state === 'ready' ? { body: 'ok\n' } : { status: 503, body: `${this.#state}\n` },
+    };
+  }
+
+  begin(parts: ControlPlaneParts): void {
+    const metrics = controlPlaneMetrics(parts);
+    const shown = {
+      ...debugPages(parts),
+      'GET /metrics': ({ accept }: EndpointRequest) => metrics.render(accept),
+    };
+    Object.assign(this.routes, shown);
+    this.#state = 'ready';
+  }
+
+  end(): void {
+    this.#state = 'stopping';
+  }
 }

@@ -42,6 +42,13 @@ export interface MeshControllerOptions {
   readonly compile: CompileOptions;
 }
 
+/** Hears what there is to say about an object, which is undefined once it is gone. */
+export type VerdictListener = (
+  key: string,
+  object: MeshObject | undefined,
+  conditions: readonly DesiredCondition[],
+) => void;
+
 /** Follows a source that has been started. */
 export class MeshController {
   readonly compiler: IncrementalCompiler;
@@ -52,6 +59,7 @@ export class MeshController {
   /** Object key → what became of it at the clients, when that is something to say. */
   #delivery: ReadonlyMap<string, DesiredCondition> = new Map();
   #unsubscribe: (() => void) | undefined;
+  readonly #verdictListeners = new Set<VerdictListener>();
   #writing = false;
 
   constructor({ source, cache, compile }: MeshControllerOptions) {
@@ -88,6 +96,12 @@ export class MeshController {
     this.addresses.allocate();
   }
 
+  /** Calls back whenever status is looked at, for as long as it is written here; returns how to stop. */
+  onVerdict(listener: VerdictListener): () => void {
+    this.#verdictListeners.add(listener);
+    return () => this.#verdictListeners.delete(listener);
+  }
+
   /** Leaves writing to another one; what is under way ends. */
   stopWriting(): void {
     this.#writing = false;
@@ -121,8 +135,10 @@ export class MeshController {
   #updateStatus(key: string): void {
     if (!this.#writing) return;
     const object = this.compiler.objectOf(key);
+    const conditions = this.conditionsOf(key);
     if (object === undefined) this.status.forget(key);
-    else if (KINDS_WITH_STATUS.has(object.kind)) this.status.want(object, this.conditionsOf(key));
+    else if (KINDS_WITH_STATUS.has(object.kind)) this.status.want(object, conditions);
+    for (const listener of this.#verdictListeners) listener(key, object, conditions);
   }
 
   /** Everything the control plane has to say about an object. */

@@ -23,6 +23,7 @@ export interface PodIndex {
 
 /** Accounts of node proxies, `namespace/serviceAccount`: Ambit's own, and Istio's so that either may be used. */
 export const DEFAULT_TRUSTED_NODE_ACCOUNTS: readonly string[] = [
+  'ambit-system/ambit-ztunnel',
   'ambit-system/ztunnel',
   'istio-system/ztunnel',
 ];

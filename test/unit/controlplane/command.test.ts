@@ -15,23 +15,50 @@ const MAIN = join(import.meta.dirname, '../../../src/main.ts');
 const NEEDED = ['--objects', 'o', '--ca-dir', 'c', '--token-key', 'k'];
 const SILENT = { writeErr: () => {}, writeOut: () => {} };
 
+const COMMON = {
+  listen: { port: 15012 },
+  http: { host: '127.0.0.1', port: 8080 },
+  trustDomain: 'cluster.local',
+  clusterId: 'Kubernetes',
+  clusterDomain: 'cluster.local',
+  network: '',
+  rootNamespace: 'istio-system',
+  servingNames: {
+    dnsNames: ['istiod.istio-system.svc', 'ambit-controlplane.ambit-system.svc', 'localhost'],
+    ips: [],
+  },
+  trustedNodeAccounts: ['ambit-system/ambit-ztunnel', 'ambit-system/ztunnel', 'istio-system/ztunnel'],
+};
+
 test('the defaults are those of the mesh', () => {
   assert.deepEqual(parseControlPlaneFlags(NEEDED), {
+    kind: 'folder',
     objects: 'o',
     caDir: 'c',
     tokenKey: 'k',
-    listen: { port: 15012 },
-    http: { host: '127.0.0.1', port: 8080 },
-    trustDomain: 'cluster.local',
-    clusterId: 'Kubernetes',
-    clusterDomain: 'cluster.local',
-    network: '',
-    rootNamespace: 'istio-system',
-    servingNames: {
-      dnsNames: ['istiod.istio-system.svc', 'ambit-controlplane.ambit-system.svc', 'localhost'],
-      ips: [],
-    },
+    ...COMMON,
   });
+});
+
+test('without a folder of objects they come from an API server', () => {
+  assert.deepEqual(parseControlPlaneFlags(['--identity', 'pod-1']), {
+    kind: 'kubernetes',
+    kubeconfig: undefined,
+    context: undefined,
+    namespace: 'ambit-system',
+    identity: 'pod-1',
+    caSecret: 'ambit-ca',
+    tokenAudiences: ['ambit-ca', 'istio-ca'],
+    ...COMMON,
+  });
+});
+
+test('another namespace has its own names and its own node proxies', () => {
+  const { servingNames, trustedNodeAccounts } = parseControlPlaneFlags(['--namespace', 'mesh']);
+  assert.ok(servingNames.dnsNames.includes('ambit-controlplane.mesh.svc'));
+  assert.ok(trustedNodeAccounts.includes('mesh/ambit-ztunnel'));
+  const own = parseControlPlaneFlags(['--trusted-node-account', 'a/b,c/d', '--trusted-node-account', 'e/f']);
+  assert.deepEqual(own.trustedNodeAccounts, ['a/b', 'c/d', 'e/f']);
 });
 
 test('serving names add to the default ones, sorted into names and addresses', () => {
@@ -55,9 +82,9 @@ test('addresses to listen on are of one host, or of all', () => {
 });
 
 test('what is missing or unknown is refused', () => {
-  assert.throws(() => parseControlPlaneFlags(['--objects', 'o'], SILENT), {
-    code: 'commander.missingMandatoryOptionValue',
-  });
+  for (const incomplete of [NEEDED.slice(0, 2), NEEDED.slice(0, 4)]) {
+    assert.throws(() => parseControlPlaneFlags(incomplete), { code: 'AMBIT_CONTROLPLANE_CONFIG_INVALID' });
+  }
   assert.throws(() => parseControlPlaneFlags([...NEEDED, '--what'], SILENT), {
     code: 'commander.unknownOption',
   });

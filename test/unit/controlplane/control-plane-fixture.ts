@@ -5,7 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { mintToken, type TokenSubject } from '../../../src/controlplane/ca/mint-token.ts';
-import { type ControlPlaneConfig, servingNamesOf } from '../../../src/controlplane/config.ts';
+import { DEFAULT_TRUSTED_NODE_ACCOUNTS } from '../../../src/controlplane/ca/node-authorization.ts';
+import { type FolderConfig, servingNamesOf } from '../../../src/controlplane/config.ts';
 import { ControlPlaneServer } from '../../../src/controlplane/control-plane-server.ts';
 import { MeshState } from '../../../src/mesh/mesh-state.ts';
 import type { MeshObject } from '../../../src/objects/kinds.ts';
@@ -21,7 +22,7 @@ const PROXY: TokenSubject = { namespace: 'ambit-system', serviceAccount: 'ztunne
 
 export class ControlPlaneFixture {
   readonly folder: string;
-  readonly config: ControlPlaneConfig;
+  readonly config: FolderConfig;
   server!: ControlPlaneServer;
   readonly #t: TestContext;
   readonly #privateKeyPem: string;
@@ -36,6 +37,7 @@ export class ControlPlaneFixture {
     this.folder = join(root, 'objects');
     mkdirSync(this.folder);
     this.config = {
+      kind: 'folder',
       objects: this.folder,
       listen: { host: '127.0.0.1', port: 0 },
       http: { host: '127.0.0.1', port: 0 },
@@ -47,6 +49,7 @@ export class ControlPlaneFixture {
       network: '',
       rootNamespace: 'istio-system',
       servingNames: servingNamesOf([]),
+      trustedNodeAccounts: DEFAULT_TRUSTED_NODE_ACCOUNTS,
     };
     const { name, uid, node } = PROXY_POD;
     const proxy = { name, uid, node, namespace: 'ambit-system', serviceAccount: 'ztunnel', ip: '10.0.0.250' };
@@ -57,7 +60,7 @@ export class ControlPlaneFixture {
     putObjects(join(this.folder, `${file}.json`), ...objects);
   }
 
-  async start(config: Partial<ControlPlaneConfig> = {}): Promise<this> {
+  async start(config: Partial<FolderConfig> = {}): Promise<this> {
     const server = await ControlPlaneServer.start({ ...this.config, ...config });
     this.server = server;
     let closed = false;
