@@ -48,8 +48,7 @@ interface KindReader {
 }
 
 /**
- * Needs `list` and `watch` of the kinds it reads, and for {@link patch} `patch` of the objects or of their `status`
- * subresource, and `get` of objects whose conditions it writes. Kinds of the mesh and of the Gateway API that are not
+ * What it needs to be allowed is in docs/kubernetes-api.md. Kinds of the mesh and of the Gateway API that are not
  * installed are empty until they are.
  */
 export class KubernetesSource implements ObjectSource {
