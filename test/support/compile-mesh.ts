@@ -1,11 +1,13 @@
 /** Compiles a handful of objects for tests and files the result by name. */
 
-import { compileObject } from '../../src/controlplane/compile/compile-object.ts';
+import assert from 'node:assert/strict';
+import { type CompiledObject, compileObject } from '../../src/controlplane/compile/compile-object.ts';
 import {
   type CompileOptions,
   DEFAULT_COMPILE_OPTIONS,
 } from '../../src/controlplane/compile/compile-options.ts';
 import type { DesiredCondition } from '../../src/controlplane/compile/desired-condition.ts';
+import { project } from '../../src/kube/projection.ts';
 import type { Authorization } from '../../src/mesh/authorization.ts';
 import type { Service } from '../../src/mesh/service.ts';
 import type { Workload } from '../../src/mesh/workload.ts';
@@ -25,15 +27,26 @@ export interface CompiledMesh {
   message(name: string): string;
 }
 
-export function compileMesh(
-  objects: readonly MeshObject[],
-  options: Partial<CompileOptions> = {},
-): CompiledMesh {
+function compileAll(objects: readonly MeshObject[], options: Partial<CompileOptions>) {
   const context = {
     options: { ...DEFAULT_COMPILE_OPTIONS, ...options },
     objects: new LinearLookup(objects),
   };
-  const compiled = objects.map((object) => ({ object, ...compileObject(context, object) }));
+  return objects.map((object) => ({ object, ...compileObject(context, object) }));
+}
+
+function outcome({ resources, conditions }: CompiledObject): CompiledObject {
+  return { resources, conditions };
+}
+
+export function compileMesh(
+  objects: readonly MeshObject[],
+  options: Partial<CompileOptions> = {},
+): CompiledMesh {
+  const compiled = compileAll(objects, options);
+  // In a cluster only some fields of an object are kept: they have to be enough for whatever is tested.
+  const kept = objects.map((object) => project(object.kind, object));
+  assert.deepEqual(compileAll(kept, options).map(outcome), compiled.map(outcome));
   const resources = compiled.flatMap((one) => one.resources);
   const workloadList = resources.flatMap((one) => (one.kind === 'workload' ? one.value : []));
   const serviceList = resources.flatMap((one) => (one.kind === 'service' ? one.value : []));
