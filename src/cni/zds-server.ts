@@ -7,7 +7,12 @@ import type { Reactor } from '../io/reactor.ts';
 import { SeqpacketListener, type SeqpacketSocket } from '../io/seqpacket.ts';
 import { logger } from '../telemetry/log.ts';
 import { cniErrors } from './errors.ts';
-import { EXCHANGE_TIMEOUT_MS, ZdsConnection, type ZdsConnectionEvents } from './zds-connection.ts';
+import {
+  EXCHANGE_TIMEOUT_MS,
+  type PreparePacket,
+  ZdsConnection,
+  type ZdsConnectionEvents,
+} from './zds-connection.ts';
 import {
   addPacket,
   deletePacket,
@@ -45,6 +50,8 @@ export class ZdsServer implements ZdsConnectionEvents {
   readonly #all = new Set<ZdsConnection>();
   /** Those that have said hello, the newest last. */
   readonly #greeted: ZdsConnection[] = [];
+  /** Those of them that have been told of every pod. */
+  readonly #complete = new Set<ZdsConnection>();
   #listener: SeqpacketListener | undefined;
   #accepts: number[] = [];
 
@@ -64,25 +71,23 @@ export class ZdsServer implements ZdsConnectionEvents {
   }
 
   /**
-   * Offers a pod to the newest ztunnel and waits for its answer.
+   * Offers a pod to every ztunnel and waits for the answer of the one that counts.
    * Rejects with AMBIT_CNI_NO_ZTUNNEL, AMBIT_CNI_ZTUNNEL_REFUSED, AMBIT_CNI_ZTUNNEL_TIMEOUT, AMBIT_CNI_ZTUNNEL_GONE
    */
   async add(uid: string): Promise<void> {
-    const newest = this.#greeted.at(-1);
-    if (newest === undefined) throw cniErrors.AMBIT_CNI_NO_ZTUNNEL('no ztunnel is connected');
-    await newest.request(() => {
+    await this.#tellAll('take', uid, () => {
       const workload = this.#options.workloads.get(uid);
       return workload?.netnsFd === undefined ? undefined : addPacket(workload, workload.netnsFd);
     });
   }
 
-  /** Takes a pod from every ztunnel; resolves when each has answered or left. */
+  /** Takes a pod from every ztunnel; resolves when the one that counts has answered or left. */
   async remove(uid: string): Promise<void> {
-    const answers = this.#greeted.map((connection) => connection.request(() => deletePacket(uid)));
-    for (const answer of await Promise.allSettled(answers)) {
-      if (answer.status === 'rejected')
-        log.warn('ztunnel did not give up a pod', { uid, ...describe(answer.reason) });
-    }
+    const told = this.#tellAll('give up', uid, () => deletePacket(uid));
+    await told.catch((thrown: unknown) => {
+      const isNobody = thrown instanceof AmbitError && thrown.code === 'AMBIT_CNI_NO_ZTUNNEL';
+      if (!isNobody) log.warn('ztunnel did not give up a pod', { uid, ...describe(thrown) });
+    });
   }
 
   /** Ends all connections; ztunnels go on with the pods they have. */
@@ -99,10 +104,31 @@ export class ZdsServer implements ZdsConnectionEvents {
 
   onClosed(connection: ZdsConnection, error: AmbitError | undefined): void {
     this.#all.delete(connection);
+    this.#complete.delete(connection);
     const index = this.#greeted.indexOf(connection);
     if (index >= 0) this.#greeted.splice(index, 1);
     log.info('ztunnel disconnected', { connections: this.#greeted.length, ...(error && describe(error)) });
     if (index >= 0) this.#options.onConnections(this.#greeted.length);
+  }
+
+  /**
+   * While one ztunnel takes over from another both carry the node's pods, so both are told; only one is waited for, so
+   * that one that hangs holds up nobody.
+   */
+  async #tellAll(action: 'take' | 'give up', uid: string, prepare: PreparePacket): Promise<void> {
+    const chosen = this.#chosen;
+    if (chosen === undefined) throw cniErrors.AMBIT_CNI_NO_ZTUNNEL('no ztunnel is connected');
+    for (const other of this.#greeted.filter((one) => one !== chosen)) {
+      other.request(prepare).catch((thrown: unknown) => {
+        log.warn(`another ztunnel did not ${action} a pod`, { uid, ...describe(thrown) });
+      });
+    }
+    await chosen.request(prepare);
+  }
+
+  /** The newest that knows every pod; while none does, the newest, which will have served all the others before. */
+  get #chosen(): ZdsConnection | undefined {
+    return this.#greeted.findLast((one) => this.#complete.has(one)) ?? this.#greeted.at(-1);
   }
 
   #accept(socket: SeqpacketSocket): void {
@@ -122,6 +148,7 @@ export class ZdsServer implements ZdsConnectionEvents {
     const pods = [...this.#options.workloads.uids()].map((uid) => this.#sendForSnapshot(connection, uid));
     try {
       await Promise.all([...pods, connection.request(snapshotSentPacket)]);
+      if (this.#all.has(connection)) this.#complete.add(connection);
       const durationMs = Math.round(performance.now() - startedAt);
       log.info('ztunnel connected', { connections: this.#greeted.length, pods: pods.length, durationMs });
     } catch (thrown) {

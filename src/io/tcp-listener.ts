@@ -5,6 +5,7 @@ import type { IpFamily, SocketAddress } from '../base/ip.ts';
 import { familyOf, formatSocketAddress, parseIp } from '../base/ip.ts';
 import { ERRNO, errnoName } from '../sys/errno.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
+import { steerGroup, stopSteering } from '../sys/reuse-port.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
 import * as sockets from '../sys/sockets.ts';
 import { applyListeningOptions, applyTcpOptions } from '../sys/tcp-options.ts';
@@ -77,6 +78,23 @@ export class TcpListener implements EventHandler, Task {
     if (!this.#closed && this.#pause === undefined) this.#acceptSome();
   }
 
+  /**
+   * With `reusePort`: new connections go to the listener with this index from now on. What is in this one's queue, and
+   * the handshakes it has begun, still come here, so it goes on accepting.
+   */
+  steer(index: number): void {
+    if (!this.#closed) steerGroup(this.#fd, index);
+  }
+
+  /** Takes what is in the queue, which the kernel would reset, and closes. */
+  closeEmptied(): void {
+    for (let fd = 0; !this.#closed && fd >= 0; ) {
+      fd = sockets.acceptConnection(this.#fd);
+      if (fd >= 0) this.#handOver(fd);
+    }
+    this.close();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -134,6 +152,8 @@ function listenHere(address: SocketAddress, family: IpFamily, options: ListenOpt
   if (result === 0) result = applyTcpOptions(fd, family, options);
   if (result === 0) result = sockets.bindSocket(fd, address, family);
   if (result === 0) result = sockets.listenOn(fd, options.backlog ?? DEFAULT_BACKLOG);
+  // A predecessor may have steered the group before it left.
+  if (result === 0 && options.reusePort === true) stopSteering(fd);
   if (result === 0) return fd;
   sockets.closeDescriptor(fd);
   return result;

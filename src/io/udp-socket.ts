@@ -5,6 +5,7 @@ import { familyOf, formatSocketAddress, parseIp } from '../base/ip.ts';
 import { ERRNO, errnoName } from '../sys/errno.ts';
 import { NativeBuffer } from '../sys/native-buffer.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
+import { steerGroup, stopSteering } from '../sys/reuse-port.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
 import * as sockets from '../sys/sockets.ts';
 import { applyListeningOptions, markSocket } from '../sys/tcp-options.ts';
@@ -85,6 +86,11 @@ export class UdpSocket implements EventHandler, Task {
     this.#reactor.defer(this);
   }
 
+  /** With `reusePort`: datagrams go to the socket with this index from now on; those that are here are still read. */
+  steer(index: number): void {
+    if (!this.#closed) steerGroup(this.#fd, index);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -122,6 +128,8 @@ function bindHere(address: SocketAddress, family: IpFamily, options: UdpOptions)
   if (fd < 0) return fd;
   let result = applyUdpOptions(fd, family, options);
   if (result === 0) result = sockets.bindSocket(fd, address, family);
+  // A predecessor may have steered the group before it left.
+  if (result === 0 && options.reusePort === true) stopSteering(fd);
   if (result === 0) return fd;
   sockets.closeDescriptor(fd);
   return result;

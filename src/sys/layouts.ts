@@ -6,6 +6,7 @@ import { architecture } from './ffi.ts';
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_SEQPACKET = 5;
@@ -23,6 +24,8 @@ export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
+export const SO_DETACH_REUSEPORT_BPF = 68;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
@@ -66,6 +69,18 @@ export const MADV_DONTNEED = 4;
 
 export const CLONE_NEWNET = 0x40000000;
 
+/** sock_diag(7): a dump of TCP sockets by state and port. */
+export const NETLINK_SOCK_DIAG = 4;
+export const SOCK_DIAG_BY_FAMILY = 20;
+/** NLM_F_REQUEST | NLM_F_DUMP */
+export const NLM_F_REQUEST_DUMP = 0x301;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const IPPROTO_TCP = 6;
+export const TCP_LISTEN = 10;
+/** BPF_RET | BPF_K: the program that always gives one number. */
+export const BPF_RET_K = 0x06;
+
 /** struct epoll_event {u32 events; u64 data} is packed on x86-64 only, in 32-bit words. */
 export const EPOLL_EVENT =
   architecture === 'x64' ? { words: 3, dataWord: 1, size: 12 } : { words: 4, dataWord: 2, size: 16 };
@@ -93,3 +108,11 @@ export const MSGHDR = {
 } as const;
 /** struct cmsghdr {size_t len; i32 level; i32 type}, followed by the data; aligned to 8. */
 export const CMSGHDR = { length: 0, level: 8, type: 12, data: 16 } as const;
+/** struct sock_filter {u16 code; u8 jt; u8 jf; u32 k} */
+export const SOCK_FILTER = { code: 0, operand: 4, size: 8 } as const;
+/** struct sock_fprog {u16 len; struct sock_filter *filter} */
+export const SOCK_FPROG = { length: 0, filter: 8, size: 16 } as const;
+/** struct nlmsghdr {u32 len; u16 type; u16 flags; u32 seq; u32 pid} */
+export const NLMSGHDR = { length: 0, type: 4, flags: 6, size: 16 } as const;
+/** struct inet_diag_req_v2 {u8 family; u8 protocol; u8 ext; u8 pad; u32 states; struct inet_diag_sockid id} */
+export const INET_DIAG_REQUEST = { family: 0, protocol: 1, states: 4, sourcePort: 8, size: 56 } as const;

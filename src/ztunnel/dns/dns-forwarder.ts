@@ -53,6 +53,11 @@ export class DnsForwarder {
     this.#options = { namespace: options.namespace, mark: options.mark };
   }
 
+  /** Queries that wait for a nameserver. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   /** False, without a call of onAnswer, when too many queries wait already or there is no nameserver. */
   forward(query: ForwardedQuery): boolean {
     if (this.#pending.size >= MAX_PENDING_QUERIES || this.#nameservers.length === 0) return false;

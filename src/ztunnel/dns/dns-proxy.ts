@@ -59,7 +59,8 @@ type Reply = (message: Uint8Array) => void;
 export class DnsProxy {
   readonly #options: DnsProxyOptions;
   readonly #forwarder: DnsForwarder;
-  readonly #closers: (() => void)[] = [];
+  readonly #udp: UdpSocket[] = [];
+  readonly #tcp: TcpListener[] = [];
   readonly #sessions = new Set<DnsTcpSession>();
 
   /** @throws AmbitError when the sockets on the pod's IPv4 loopback cannot be opened. */
@@ -76,7 +77,7 @@ export class DnsProxy {
     const udp = UdpSocket.bind(reactor, address, socketOptions, (data, from) => {
       this.#onMessage(data, 'udp', (answer) => void udp.send(answer, from));
     });
-    this.#closers.push(() => udp.close());
+    this.#udp.push(udp);
     const tcp = TcpListener.listen(reactor, address, socketOptions, (socket) => {
       if (this.#sessions.size >= MAX_TCP_SESSIONS) {
         this.#count(LIMIT_REACHED, ['dns_tcp_sessions']);
@@ -89,11 +90,26 @@ export class DnsProxy {
         }),
       );
     });
-    this.#closers.push(() => tcp.close());
+    this.#tcp.push(tcp);
+  }
+
+  /** Whether somebody waits for an answer. */
+  get isBusy(): boolean {
+    return this.#forwarder.pending > 0;
+  }
+
+  /** New questions go to the sockets with this index in their groups; those that are here are answered. */
+  steer(index: number): void {
+    for (const socket of [...this.#udp, ...this.#tcp]) socket.steer(index);
+  }
+
+  /** Takes no new TCP connections. The UDP sockets stay, since answers leave through them. */
+  stopAccepting(): void {
+    for (const listener of this.#tcp.splice(0)) listener.closeEmptied();
   }
 
   close(): void {
-    for (const close of this.#closers.splice(0)) close();
+    for (const socket of [...this.#udp.splice(0), ...this.#tcp.splice(0)]) socket.close();
     for (const session of [...this.#sessions]) session.close();
     this.#forwarder.close();
   }

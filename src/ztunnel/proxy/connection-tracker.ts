@@ -96,7 +96,7 @@ export class ConnectionTracker {
   readonly #connections = new Set<TrackedConnection>();
   readonly #perPod = new Map<string, number>();
   readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
-  #onEmpty: (() => void) | undefined;
+  #beginning = 0;
 
   /** The clock gives milliseconds that never go back. */
   constructor(store: SeriesStore, clock: () => number) {
@@ -106,6 +106,21 @@ export class ConnectionTracker {
 
   get size(): number {
     return this.#connections.size;
+  }
+
+  /** Nothing is open, and nothing has been accepted that may still come to be. */
+  get isIdle(): boolean {
+    return this.#connections.size === 0 && this.#beginning === 0;
+  }
+
+  /** A connection was accepted; the result is to be called when it has come to be open, or has failed. */
+  beginning(): () => void {
+    this.#beginning++;
+    let isOver = false;
+    return () => {
+      if (!isOver) this.#beginning--;
+      isOver = true;
+    };
   }
 
   /** Open connections that this proxy sees from that end. */
@@ -142,10 +157,6 @@ export class ConnectionTracker {
     const left = this.countOf(podUid) - 1;
     if (left > 0) this.#perPod.set(podUid, left);
     else this.#perPod.delete(podUid);
-    if (this.#connections.size > 0) return;
-    const onEmpty = this.#onEmpty;
-    this.#onEmpty = undefined;
-    onEmpty?.();
   }
 
   reportBytes(): void {
@@ -165,11 +176,5 @@ export class ConnectionTracker {
 
   summaries(): ConnectionSummary[] {
     return [...this.#connections].map((connection) => connection.summary());
-  }
-
-  /** Calls back once, as soon as no connection is open; at once when none is. */
-  whenEmpty(callback: () => void): void {
-    if (this.#connections.size === 0) callback();
-    else this.#onEmpty = callback;
   }
 }

@@ -17,6 +17,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   readonly #destination: SocketAddress;
   #workload: Workload | undefined;
   #upstream: TcpSocket | undefined;
+  readonly #settled: () => void;
   #over = false;
 
   /** Takes over the socket of a captured connection. */
@@ -24,6 +25,7 @@ export class InboundPlaintext implements TcpSocketHandler {
     this.#pod = pod;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;
+    this.#settled = pod.context.tracker.beginning();
     socket.handler = this;
   }
 
@@ -46,7 +48,7 @@ export class InboundPlaintext implements TcpSocketHandler {
 
   /** The client is gone before the application was reached. */
   onClosed(): void {
-    this.#over = true;
+    this.#end();
     this.#upstream?.close();
   }
 
@@ -60,7 +62,7 @@ export class InboundPlaintext implements TcpSocketHandler {
     const upstream = this.#pod.connectPlain(this.#destination, this.#spoofedSource(), {
       onOpen: () => {
         if (this.#over) return;
-        this.#over = true;
+        this.#end();
         const sockets = { client: this.#socket, server: upstream };
         relayPlain(this.#pod.context, sockets, this.#describe());
       },
@@ -85,9 +87,14 @@ export class InboundPlaintext implements TcpSocketHandler {
     };
   }
 
+  #end(): void {
+    this.#over = true;
+    this.#settled();
+  }
+
   #fail(error: AmbitError): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     const { parties, addresses } = this.#describe();
     this.#pod.context.tracker.failed(parties, addresses, error);
     this.#socket.abort();

@@ -37,7 +37,7 @@ export class InboundTunnels {
   /** Serves a connection to the pod's HBONE port as soon as the pod has a certificate. */
   accept(socket: TcpSocket): void {
     const { context, identityUri } = this.#pod;
-    if (this.#server.handshakes + this.#server.connections.size >= MAX_HBONE_CONNECTIONS_PER_POD) {
+    if (this.connections >= MAX_HBONE_CONNECTIONS_PER_POD) {
       countLimit(context, 'hbone_connections_per_pod');
       return socket.abort();
     }
@@ -54,6 +54,18 @@ export class InboundTunnels {
     });
   }
 
+  /** Those whose handshake is not done included. */
+  get connections(): number {
+    return this.#server.handshakes + this.#server.connections.size;
+  }
+
+  get openTunnels(): number {
+    let count = this.#server.handshakes;
+    for (const connection of this.#server.connections) count += connection.openTunnels;
+    return count;
+  }
+
+  /** Asks peers to open no new tunnels on the connections that they have. */
   drain(): void {
     this.#server.startDrain();
   }

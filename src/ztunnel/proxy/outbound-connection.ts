@@ -35,6 +35,7 @@ export class OutboundConnection implements TcpSocketHandler {
   #tried: Set<string> | undefined;
   #attempts = 0;
   #cancelDial: (() => void) | undefined;
+  readonly #settled: () => void;
   #over = false;
 
   /** Takes over the socket of a captured connection. */
@@ -43,6 +44,7 @@ export class OutboundConnection implements TcpSocketHandler {
     this.#tunnels = tunnels;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;
+    this.#settled = pod.context.tracker.beginning();
     socket.handler = this;
   }
 
@@ -65,7 +67,7 @@ export class OutboundConnection implements TcpSocketHandler {
 
   /** The application is gone before its connection was established. */
   onClosed(): void {
-    this.#over = true;
+    this.#end();
     this.#cancelDial?.();
   }
 
@@ -152,7 +154,7 @@ export class OutboundConnection implements TcpSocketHandler {
   }
 
   #onTunnel(decision: Decision, address: SocketAddress, open: OpenTunnel & { authority: string }): void {
-    this.#over = true;
+    this.#end();
     const { authority, peerIdentity } = open;
     const secured = { authority, source: identityOf(this.#source!), destination: peerIdentity };
     const description = this.#describe(decision, address, secured);
@@ -169,7 +171,7 @@ export class OutboundConnection implements TcpSocketHandler {
 
   #onPlain(decision: Decision, address: SocketAddress, upstream: TcpSocket): void {
     if (this.#over) return upstream.close();
-    this.#over = true;
+    this.#end();
     const description = this.#describe(decision, address, undefined);
     relayPlain(
       this.#pod.context,
@@ -178,9 +180,14 @@ export class OutboundConnection implements TcpSocketHandler {
     );
   }
 
+  #end(): void {
+    this.#over = true;
+    this.#settled();
+  }
+
   #fail(error: AmbitError, decision: OutboundDecision | undefined): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
     const { parties, addresses } = this.#describe(decision, this.#destination, undefined);
     this.#pod.context.tracker.failed(parties, addresses, error);
     this.#socket.abort();

@@ -1,7 +1,7 @@
 /** One pod as one reactor thread serves it: its listeners, its DNS, its tunnels. */
 
 import { type AmbitError, messageOf } from '../../base/errors.ts';
-import type { SocketAddress } from '../../base/ip.ts';
+import { familyOf, type SocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import type { TcpListener } from '../../io/tcp-listener.ts';
 import { type SocketOptions, TcpSocket, type TcpSocketHandler } from '../../io/tcp-socket.ts';
@@ -9,6 +9,7 @@ import { resolveDnsName } from '../../mesh/dns-resolution.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { NetworkNamespace } from '../../sys/network-namespace.ts';
+import { countListeners } from '../../sys/reuse-port.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { DnsProxy, LOOPBACK_V4, LOOPBACK_V6 } from '../dns/dns-proxy.ts';
@@ -18,6 +19,7 @@ import { InboundTunnels } from './inbound-tunnels.ts';
 import { CONNECT_TIMEOUT_MS, MAX_CONNECTIONS_PER_POD } from './limits.ts';
 import type { PodInfo } from './messages.ts';
 import { OutboundConnection } from './outbound-connection.ts';
+import { PodHandover } from './pod-handover.ts';
 import {
   INBOUND_HBONE_PORT,
   INBOUND_PLAINTEXT_PORT,
@@ -42,6 +44,7 @@ export class PodProxy implements ServedPod {
   readonly #inbound: InboundTunnels;
   #listeners: TcpListener[] = [];
   #dns: DnsProxy | undefined;
+  #handover: PodHandover | undefined;
 
   /**
    * The descriptor stays the main thread's, which closes it after every thread has let the pod go. Without one the pod
@@ -125,15 +128,64 @@ export class PodProxy implements ServedPod {
     this.#dns = undefined;
   }
 
-  /** Asks peers to open no new tunnels to this pod. */
-  drain(): void {
-    this.stopListening();
+  /** Leaves the pod to the next proxy, as soon as there is one; until then it is served as before. */
+  handOver(): void {
+    const { reactor, config } = this.context;
+    this.#handover ??= new PodHandover(reactor, {
+      ownListeners: config.workerThreads,
+      countListeners: () => this.#countListeners(),
+      steer: (index) => this.#steer(index),
+      onSteered: () => this.#inbound.drain(),
+      onReleased: () => this.#release(),
+    });
+  }
+
+  /** Whether the next proxy is there, and this one has still to take what was on its way to it. */
+  get isHandingOver(): boolean {
+    return this.#handover?.isUnderWay === true || (this.isReleased && this.#dns?.isBusy === true);
+  }
+
+  /** Takes nothing new any more. */
+  get isReleased(): boolean {
+    return this.#handover?.isReleased === true;
+  }
+
+  /** Ends serving without a successor; peers hear of it. */
+  release(): void {
     this.#inbound.drain();
+    this.#handover?.release();
+  }
+
+  /** Connections of peers that are open or about to be. */
+  get peerConnections(): number {
+    return this.#inbound.connections;
+  }
+
+  get peerTunnels(): number {
+    return this.#inbound.openTunnels;
+  }
+
+  #countListeners(): number {
+    const [listener] = this.#listeners;
+    if (listener === undefined) return 0;
+    const { ip, port } = listener.localAddress;
+    return this.#namespace.run(() => countListeners(port, familyOf(ip)));
+  }
+
+  #steer(index: number): void {
+    for (const listener of this.#listeners) listener.steer(index);
+    this.#dns?.steer(index);
+  }
+
+  #release(): void {
+    for (const listener of this.#listeners.splice(0)) listener.closeEmptied();
+    this.#dns?.stopAccepting();
   }
 
   /** Ends everything at once. */
   stop(reason: AmbitError): void {
     this.stopListening();
+    this.#handover?.release();
     this.context.tracker.cutWhere((one) => (one.podUid === this.info.uid ? reason : undefined));
     this.#inbound.close();
     this.#tunnels.close();

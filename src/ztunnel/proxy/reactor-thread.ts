@@ -34,6 +34,8 @@ import { WorkloadWait } from './workload-wait.ts';
 const log = logger('reactor');
 /** Node timers do not fire in this thread, so the log is flushed by the loop. */
 const LOG_FLUSH_MS = 50;
+/** How often a thread that stops looks whether it may. */
+const DRAIN_LOOK_MS = 100;
 
 /** Everything of one thread, and the messages that change it. */
 class ReactorThread {
@@ -144,8 +146,9 @@ class ReactorThread {
     if (!this.#pods.has(info.uid)) {
       try {
         const pod = new PodProxy(this.#context, info, namespaceFd);
-        if (!this.#draining) pod.start();
+        pod.start();
         this.#pods.set(info.uid, pod);
+        if (this.#draining) pod.handOver();
       } catch (thrown) {
         error = messageOf(thrown);
       }
@@ -194,11 +197,25 @@ class ReactorThread {
 
   #drain(): void {
     this.#draining = true;
-    for (const pod of this.#pods.values()) pod.drain();
-    this.#context.tracker.whenEmpty(() => {
-      flushLog();
-      say({ kind: 'drained' });
-    });
+    for (const pod of this.#pods.values()) pod.handOver();
+    this.#lookWhetherDrained();
+  }
+
+  #lookWhetherDrained(): void {
+    const pods = [...this.#pods.values()];
+    // Nobody takes over, and nobody would notice: there is no reason to stay.
+    if (this.#isIdle(pods)) for (const pod of pods) pod.release();
+    if (!pods.every((pod) => pod.isReleased && pod.peerConnections === 0) || !this.#isIdle(pods)) {
+      this.#context.reactor.setTimer(DRAIN_LOOK_MS, () => this.#lookWhetherDrained());
+      return;
+    }
+    flushLog();
+    say({ kind: 'drained' });
+  }
+
+  #isIdle(pods: readonly PodProxy[]): boolean {
+    if (!this.#context.tracker.isIdle) return false;
+    return pods.every((pod) => !pod.isHandingOver && pod.peerTunnels === 0);
   }
 }
 

@@ -146,19 +146,17 @@ test('connections that end while others are cut do no harm', () => {
   assert.deepEqual([tracker.size, page.sum(CONNECTIONS_CLOSED)], [0, 3]);
 });
 
-test('a callback for when nothing is open comes at once where that is so, else with the last end, once', () => {
+test('the tracker is idle when nothing is open and nothing that was accepted may still be', () => {
   const { tracker, open } = bench();
-  let calls = 0;
-  tracker.whenEmpty(() => calls++);
-  assert.equal(calls, 1);
-  const [first, second] = [open(), open()];
-  tracker.whenEmpty(() => calls++);
-  first.connection.ended(undefined);
-  assert.equal(calls, 1);
-  second.connection.ended(undefined);
-  assert.equal(calls, 2);
-  open().connection.ended(undefined);
-  assert.equal(calls, 2);
+  assert.equal(tracker.isIdle, true);
+  const settled = tracker.beginning();
+  assert.equal(tracker.isIdle, false);
+  const { connection } = open();
+  settled();
+  settled();
+  assert.equal(tracker.isIdle, false);
+  connection.ended(undefined);
+  assert.equal(tracker.isIdle, true);
 });
 
 test('a connection is summarised with the addresses that config_dump shows', () => {

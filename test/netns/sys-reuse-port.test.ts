@@ -1,0 +1,127 @@
+/** SO_REUSEPORT groups: counted across processes, led from one set of listeners to another without losing a connection. */
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { parseIp } from '../../src/base/ip.ts';
+import { TcpListener } from '../../src/io/tcp-listener.ts';
+import { TcpSocket } from '../../src/io/tcp-socket.ts';
+import { UdpSocket } from '../../src/io/udp-socket.ts';
+import { countListeners } from '../../src/sys/reuse-port.ts';
+import { inOwnNamespaces } from '../support/own-namespaces.ts';
+import { PodNamespace } from '../support/pod-namespace.ts';
+import { address, testReactor, until } from '../support/reactor-harness.ts';
+
+const PORT = 15008;
+const CALLS = 40;
+
+inOwnNamespaces(import.meta.filename, () => {
+  const reactor = testReactor();
+  const pod = new PodNamespace();
+  const clients: TcpSocket[] = [];
+  after(() => {
+    for (const client of clients) client.close();
+    pod.close();
+  });
+
+  function listeners(count: number, accepted: number[], ip = '::', port = PORT): TcpListener[] {
+    return Array.from({ length: count }, () => {
+      const index = accepted.push(0) - 1;
+      return TcpListener.listen(
+        reactor,
+        { ip: parseIp(ip)!, port },
+        { namespace: pod.namespace, reusePort: true },
+        (socket) => {
+          accepted[index]!++;
+          socket.close();
+        },
+      );
+    });
+  }
+
+  /** Waits until all of them have been accepted by somebody. */
+  async function call(accepted: number[]): Promise<number[]> {
+    accepted.fill(0);
+    for (let i = 0; i < CALLS; i++) {
+      clients.push(TcpSocket.connect(reactor, address(`127.0.0.1:${PORT}`), { namespace: pod.namespace }));
+    }
+    await until(() => accepted.reduce((sum, one) => sum + one, 0) === CALLS, 'all connections');
+    return [...accepted];
+  }
+
+  test('listeners are counted by family, port and namespace', () => {
+    const six = listeners(3, []);
+    const four = listeners(1, [], '127.0.0.1', 15053);
+    const count = (port: number, family: 4 | 6) => pod.namespace.run(() => countListeners(port, family));
+    assert.deepEqual(
+      [count(PORT, 6), count(PORT, 4), count(15053, 4), count(15053, 6), count(80, 6)],
+      [3, 0, 1, 0, 0],
+    );
+    assert.equal(countListeners(PORT, 6), 0);
+    for (const listener of [...six, ...four]) listener.close();
+    assert.equal(count(PORT, 6), 0);
+  });
+
+  for (const [old, next] of [
+    [2, 2],
+    [1, 3],
+    [3, 1],
+  ] as const) {
+    test(`${old} listeners lead what is new to the ${next} that came after them, which share it when the others are gone`, async () => {
+      const accepted: number[] = [];
+      const before = listeners(old, accepted);
+      const after = listeners(next, accepted);
+      before[0]!.steer(Math.max(old, next));
+      const whileBoth = await call(accepted);
+      assert.deepEqual(whileBoth.slice(0, old), Array(old).fill(0));
+      for (const listener of before) listener.closeEmptied();
+      const afterwards = await call(accepted);
+      assert.ok(
+        afterwards.slice(old).every((count) => count > 0),
+        `shared as ${afterwards}`,
+      );
+      for (const listener of after) listener.close();
+    });
+  }
+
+  test('connections that wait in the queue of a listener are taken before it closes', async () => {
+    let accepted = 0;
+    const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
+      accepted++;
+      socket.close();
+    });
+    for (let i = 0; i < CALLS; i++) clients.push(TcpSocket.connect(reactor, listener.localAddress, {}));
+    // Connected in the kernel, while this thread has not been back in its loop to accept any.
+    listener.closeEmptied();
+    assert.equal(accepted, CALLS);
+  });
+
+  test('a group that was led elsewhere is shared again once somebody new listens', async () => {
+    const accepted: number[] = [];
+    const first = listeners(2, accepted);
+    first[0]!.steer(1);
+    assert.deepEqual(await call(accepted), [0, CALLS]);
+    const second = listeners(1, accepted);
+    const shared = await call(accepted);
+    assert.ok(
+      shared.every((count) => count > 0),
+      `shared as ${shared}`,
+    );
+    for (const listener of [...first, ...second]) listener.close();
+  });
+
+  test('datagrams are led elsewhere too', async () => {
+    const got = [0, 0];
+    const at = address('127.0.0.1:15053');
+    const sockets = got.map((_, i) =>
+      UdpSocket.bind(reactor, at, { namespace: pod.namespace, reusePort: true }, () => got[i]!++),
+    );
+    sockets[0]!.steer(1);
+    const senders = Array.from({ length: CALLS }, () =>
+      UdpSocket.bind(reactor, address('127.0.0.1:0'), { namespace: pod.namespace }, () => {}),
+    );
+    for (const sender of senders) sender.send(Uint8Array.of(1), at);
+    await until(() => got[0]! + got[1]! === CALLS, 'all datagrams');
+    assert.deepEqual(got, [0, CALLS]);
+    for (const socket of [...sockets, ...senders]) socket.close();
+  });
+});
