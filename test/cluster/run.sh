@@ -43,3 +43,5 @@ step "tests with an API server alone" scripts/run-ring.sh 1 "${api_tests[@]}"
 step "image of Ambit" make --silent image "ARCH=$(basename "$archive" .tar | cut -d- -f2)"
 step "cluster" "$testbed/up.sh" "$archive"
 step "tests of the bare cluster" tests test/cluster/bare-*.test.ts
+step "installation" in_cluster ambit install
+step "tests of the mesh" tests test/cluster/mesh-*.test.ts

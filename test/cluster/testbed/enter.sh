@@ -3,6 +3,6 @@
 . "$(dirname "$0")/settings.sh"
 
 [ -e "$state" ] || fail "there is no cluster $CLUSTER (make cluster-up NAME=$CLUSTER)"
-export KUBECONFIG=$kubeconfigs/admin PATH=$checkout/bin:$bin:$PATH
+export KUBECONFIG=$kubeconfigs/admin PATH=$checkout/node_modules/node/bin:$checkout/bin:$bin:$PATH
 [ $# -gt 0 ] || set -- "${SHELL:-bash}"
 exec nsenter --net="/run/netns/$network" -- "$@"

@@ -198,7 +198,8 @@ export class Cluster {
   #caller(key: string, enter: readonly string[]): PodCaller {
     let found = this.#callers.get(key);
     if (found === undefined) {
-      found = new PodCaller(enter, { PATH: process.env.PATH });
+      // Certificates of this machine are not where the caller will look for them.
+      found = new PodCaller(enter, { ...process.env, NODE_EXTRA_CA_CERTS: undefined });
       this.#callers.set(key, found);
     }
     return found;

@@ -1,0 +1,150 @@
+/** Who reaches whom, in the mesh and out of it, on every way there is, and what can be read on the wire. */
+
+import assert from 'node:assert/strict';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { Cluster } from '../support/cluster/cluster.ts';
+import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
+import { Mesh } from '../support/cluster/mesh.ts';
+import {
+  AMBIENT,
+  HTTP_PORT,
+  type Manifest,
+  namespaceManifest,
+  serviceManifest,
+} from '../support/mesh-manifests.ts';
+
+const MESHED = 'reach-meshed';
+const PLAIN = 'reach-plain';
+const NAMESPACES = [MESHED, PLAIN];
+/** Seen from the clients, which are on node1. */
+const SERVERS = { near: 'node1', far: 'node2' } as const;
+const ROUTES = ['pod address', 'ClusterIP', 'Service name', 'headless name'] as const;
+const HBONE_PORT = 15008;
+
+function manifests(namespace: string): readonly Manifest[] {
+  const servers = Object.entries(SERVERS).flatMap(([name, node]) => [
+    clusterPod({ name, namespace, node }),
+    serviceManifest({ name, namespace, families: 'single' }),
+    {
+      ...serviceManifest({
+        name: `${name}-headless`,
+        namespace,
+        app: name,
+        headless: true,
+        families: 'single',
+      }),
+    },
+  ]);
+  const client = clusterPod({ name: 'client', namespace, node: 'node1', container: toolsContainer() });
+  return [client, ...servers];
+}
+
+describe('reachability', () => {
+  let cluster: Cluster;
+  let mesh: Mesh;
+
+  before(async () => {
+    cluster = Cluster.current();
+    mesh = new Mesh(cluster);
+    await cluster.apply(
+      namespaceManifest(MESHED, AMBIENT),
+      namespaceManifest(PLAIN),
+      ...NAMESPACES.flatMap((namespace) => manifests(namespace)),
+    );
+    for (const namespace of NAMESPACES) await cluster.podsReady(namespace, 3);
+    await mesh.enrolled(MESHED);
+  });
+  after(async () => {
+    for (const namespace of NAMESPACES) await cluster.deleteNamespace(namespace);
+    cluster.dispose();
+  });
+
+  async function urlOf(namespace: string, server: string, route: (typeof ROUTES)[number]): Promise<string> {
+    if (route === 'pod address') return `http://${await cluster.podIp(namespace, server)}:${HTTP_PORT}/`;
+    if (route === 'ClusterIP') return `http://${await cluster.clusterIp(namespace, server)}/`;
+    if (route === 'Service name') return `http://${server}.${namespace}/`;
+    return `http://${server}-headless.${namespace}:${HTTP_PORT}/`;
+  }
+
+  for (const from of NAMESPACES) {
+    for (const to of NAMESPACES) {
+      test(`a pod of ${from} reaches ${to} on its node and on another, on every route, under its own address`, async (t: TestContext) => {
+        const client = await cluster.callerIn(from, 'client');
+        const own = await cluster.podIp(from, 'client');
+        for (const server of Object.keys(SERVERS)) {
+          for (const route of ROUTES) {
+            const url = await urlOf(to, server, route);
+            await t.test(`${server} by ${route}`, async () => {
+              const answer = await client.echo(url);
+              assert.equal(answer.name, server);
+              assert.equal(answer.source.ip, own);
+            });
+          }
+        }
+      });
+    }
+  }
+
+  test('nodes reach pods of the mesh and others, on their own node and on another', async () => {
+    for (const node of ['node1', 'node2', 'node3']) {
+      for (const namespace of NAMESPACES) {
+        for (const server of Object.keys(SERVERS)) {
+          for (const route of ['pod address', 'ClusterIP'] as const) {
+            const answer = await cluster.callerOn(node).echo(await urlOf(namespace, server, route));
+            assert.equal(answer.name, server);
+          }
+        }
+      }
+    }
+  });
+
+  /** The readable payloads on the wire of node1 while a client calls on every route. */
+  async function wireOf(from: string, to: string, word: string) {
+    const client = await cluster.callerIn(from, 'client');
+    const own = await cluster.podIp(from, 'client');
+    const segments = await cluster.nodes.capture('node1', async () => {
+      for (const route of ROUTES) await client.echo(`${await urlOf(to, 'far', route)}?word=${word}`);
+    });
+    return segments.filter(
+      (one) => one.source.startsWith(`${own}:`) || one.destination.startsWith(`${own}:`),
+    );
+  }
+
+  test('nothing that two pods of the mesh say to each other can be read on the wire, and all of it is HBONE', async () => {
+    const segments = await wireOf(MESHED, MESHED, 'never-to-be-seen');
+    assert.deepEqual(
+      segments.filter((one) => one.text.includes('never-to-be-seen') || one.text.includes('HTTP/1.1')),
+      [],
+    );
+    const server = await cluster.podIp(MESHED, 'far');
+    const sent = segments.filter((one) => one.destination.startsWith(`${server}:`));
+    assert.ok(sent.length > 0, 'nothing was seen');
+    assert.deepEqual([...new Set(sent.map((one) => one.destination))], [`${server}:${HBONE_PORT}`]);
+  });
+
+  test('what passes between the mesh and other pods is plain, as it was', async () => {
+    for (const [from, to] of [
+      [MESHED, PLAIN],
+      [PLAIN, MESHED],
+    ] as const) {
+      const segments = await wireOf(from, to, 'seen-by-all');
+      assert.ok(
+        segments.some((one) => one.text.includes('seen-by-all')),
+        `${from} to ${to}`,
+      );
+    }
+  });
+
+  test("the server's proxy knows the client by its identity, and logs it", async () => {
+    const client = await cluster.callerIn(MESHED, 'client');
+    for (const [server, node] of Object.entries(SERVERS)) {
+      await client.echo(await urlOf(MESHED, server, 'ClusterIP'));
+      await mesh.accessLine(node, {
+        direction: 'inbound',
+        'src.workload': 'client',
+        'dst.workload': server,
+        'src.identity': `spiffe://cluster.local/ns/${MESHED}/sa/default`,
+      });
+    }
+  });
+});
