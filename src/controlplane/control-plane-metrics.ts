@@ -5,7 +5,7 @@ import { SeriesRegistry } from '../telemetry/series-registry.ts';
 import { type MetricDefinition, SeriesStore } from '../telemetry/series-store.ts';
 import type { ControlPlaneParts } from './control-plane-parts.ts';
 
-const DEFINITIONS = [
+export const CONTROL_PLANE_METRICS = [
   { name: 'pilot_xds', kind: 'gauge', help: 'Connected xDS clients.', labels: [] },
   { name: 'pilot_xds_pushes', kind: 'counter', help: 'Pushes to xDS clients.', labels: ['type'] },
   {
@@ -51,9 +51,33 @@ const DEFINITIONS = [
     help: 'Writes of conditions to objects.',
     labels: ['result'],
   },
+  {
+    name: 'ambit_controlplane_status_waiting',
+    kind: 'gauge',
+    help: 'Objects whose conditions wait to be written.',
+    labels: [],
+  },
+  {
+    name: 'ambit_controlplane_ca_roots',
+    kind: 'gauge',
+    help: 'Root certificates that clients are told to trust: two during a rotation.',
+    labels: [],
+  },
+  {
+    name: 'ambit_controlplane_ca_expiry_seconds',
+    kind: 'gauge',
+    help: 'Time until the first certificate of the CA expires; negative afterwards.',
+    labels: [],
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    kind: 'gauge',
+    help: 'Memory of this process that is in RAM.',
+    labels: [],
+  },
 ] as const satisfies readonly MetricDefinition[];
 
-type Metric = (typeof DEFINITIONS)[number]['name'];
+type Metric = (typeof CONTROL_PLANE_METRICS)[number]['name'];
 type Value = readonly [metric: Metric, label: string | undefined, value: number];
 
 /** Every value is kept somewhere anyway: the page reads them when it is asked for. */
@@ -62,12 +86,14 @@ export interface ControlPlaneMetrics {
 }
 
 export function controlPlaneMetrics(parts: ControlPlaneParts): ControlPlaneMetrics {
-  const { metrics } = parts.source;
-  const definitions = [...DEFINITIONS, ...(metrics?.definitions ?? [])];
+  const sets = [parts.source.metrics, parts.environment.metrics].filter((set) => set !== undefined);
+  const definitions = [...CONTROL_PLANE_METRICS, ...sets.flatMap((set) => set.definitions)];
   const registry = new SeriesRegistry(definitions);
   const store = new SeriesStore(definitions, (entry) => registry.adopt(store.memory, entry));
   registry.beforeCollect(() => {
-    metrics?.collect((metric, labels, value) => store.set(store.series(metric, labels), value));
+    for (const set of sets) {
+      set.collect((metric, labels, value) => store.set(store.series(metric, labels), value));
+    }
     for (const [metric, label, value] of valuesOf(parts)) {
       store.set(store.series(metric, label === undefined ? [] : [label]), value);
     }
@@ -75,7 +101,7 @@ export function controlPlaneMetrics(parts: ControlPlaneParts): ControlPlaneMetri
   return registry;
 }
 
-function* valuesOf({ source, controller, issuing, xds }: ControlPlaneParts): Generator<Value> {
+function* valuesOf({ environment, source, controller, issuing, xds }: ControlPlaneParts): Generator<Value> {
   yield ['pilot_xds', undefined, xds.clientCount()];
   for (const [typeUrl, counters] of xds.counters) {
     const type = typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
@@ -97,4 +123,9 @@ function* valuesOf({ source, controller, issuing, xds }: ControlPlaneParts): Gen
   const { done, failed } = controller.status.queue.counters;
   yield ['ambit_controlplane_status_writes_total', 'written', done];
   yield ['ambit_controlplane_status_writes_total', 'failed', failed];
+  yield ['ambit_controlplane_status_waiting', undefined, controller.status.queue.depth];
+  const { trustBundle, expiresMs } = environment.signing.material;
+  yield ['ambit_controlplane_ca_roots', undefined, trustBundle.roots.length];
+  yield ['ambit_controlplane_ca_expiry_seconds', undefined, (expiresMs - Date.now()) / 1000];
+  yield ['process_resident_memory_bytes', undefined, process.memoryUsage.rss()];
 }

@@ -19,6 +19,7 @@ const PAGES = `ambit controlplane
   GET /debug/clients         connected clients, how far they are, and what they refuse
   GET /debug/problems        what is wrong with the objects that are read
   GET /debug/conditions      what the status of each object should say
+  GET /debug/authority       the roots, whose key signs, how far a rotation is, and which replica writes
 `;
 
 export function debugPages(parts: ControlPlaneParts): EndpointRoutes {
@@ -29,6 +30,7 @@ export function debugPages(parts: ControlPlaneParts): EndpointRoutes {
     'GET /debug/clients': () => jsonResponse(parts.xds.clients()),
     'GET /debug/problems': () => jsonResponse(parts.source.problems),
     'GET /debug/conditions': () => conditionsPage(parts),
+    'GET /debug/authority': () => authorityPage(parts),
   };
 }
 
@@ -51,6 +53,17 @@ function conditionsPage({ controller }: ControlPlaneParts): EndpointResponse {
     if (conditions.length > 0) page[key] = conditions;
   }
   return json(page);
+}
+
+function authorityPage({ environment, issuing }: ControlPlaneParts): EndpointResponse {
+  const { material } = environment.signing;
+  const roots = issuing.authority.trustBundle.roots.map(({ subject, x509, notAfterMs }) => ({
+    subject,
+    sha256: x509.fingerprint256,
+    expires: new Date(notAfterMs).toISOString(),
+  }));
+  const expires = new Date(material.expiresMs).toISOString();
+  return jsonResponse({ roots, expires, ...environment.describe() });
 }
 
 function sortedByName(resources: Iterable<MeshResource>): readonly MeshResource[] {

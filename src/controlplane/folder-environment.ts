@@ -30,6 +30,7 @@ export async function openFolderEnvironment(config: FolderConfig): Promise<Envir
     source,
     tokens,
     signing,
+    describe: () => ({ key: 'own', rotation: signing.rotation }),
     publishRoots: (authority) => open.defer(publishRoots(authority, caDir)),
     lead: (controller) => controller.startWriting(),
     retire: async () => {},

@@ -25,7 +25,7 @@ export interface KeyedQueueCounters {
 }
 
 export class KeyedQueue {
-  readonly counters: KeyedQueueCounters = { done: 0, failed: 0 };
+  readonly counters: KeyedQueueCounters;
   readonly #what: string;
   readonly #waiting = new Map<string, Work>();
   readonly #running = new Set<string>();
@@ -34,8 +34,9 @@ export class KeyedQueue {
   #pause: NodeJS.Timeout | undefined;
 
   /** @param what is written, for the log */
-  constructor(what: string) {
+  constructor(what: string, counters: KeyedQueueCounters = { done: 0, failed: 0 }) {
     this.#what = what;
+    this.counters = counters;
   }
 
   /** Keys that wait for their turn. */

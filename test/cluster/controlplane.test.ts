@@ -30,8 +30,10 @@ function soon<T>(what: string, ask: () => Promise<T | undefined | false>): Promi
 }
 
 before(async () => {
-  const beta = '--runtime-config=certificates.k8s.io/v1beta1=true';
-  cluster = await MeshCluster.start(['--feature-gates=ClusterTrustBundle=true', beta]);
+  cluster = await MeshCluster.start({
+    'feature-gates': 'ClusterTrustBundle=true',
+    'runtime-config': 'certificates.k8s.io/v1beta1=true',
+  });
   for (const name of ['shop', 'istio-system']) await cluster.namespace(name);
   for (const account of ['ambit-system/ambit-ztunnel', 'istio-system/ztunnel', 'shop/web', 'shop/bank']) {
     const [namespace, name] = account.split('/') as [string, string];
@@ -279,10 +281,10 @@ test('an annotation on the Secret begins a rotation that all replicas and namesp
 test('while the API server is away the mesh is served, and afterwards everything goes on', async () => {
   const { state, client } = await first.mesh(proxyToken);
   await soon('the mesh', async () => client.ready);
-  await cluster.server.killApiServer();
+  await cluster.server.kill();
   assert.deepEqual(await first.page('/readyz'), { status: 200, text: 'ok\n' });
   assert.ok(state.serviceByHostname('web.shop.svc.cluster.local') !== undefined);
-  await cluster.server.startApiServer();
+  await cluster.server.resume();
   await cluster.namespace('after-the-break');
   await soon('the root', async () => (await cluster.roots('after-the-break')) !== '');
   cluster.apply(SERVICE.replaceAll('name: web', 'name: later'));
@@ -303,7 +305,7 @@ test('a Secret of others is used as it is and followed; one that cannot be used 
     );
   });
   await cluster.request('POST', secrets, { ...names, metadata: { name: 'company-ca' }, data: incomplete });
-  const kubeconfig = cluster.server.kubeconfig;
+  const kubeconfig = cluster.server.kubeconfig();
   const starting = cluster.controlPlane('five', { caSecret: 'company-ca', kubeconfig });
   const outcome = await Promise.race([
     starting,

@@ -6,20 +6,26 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { crdFiles } from '../../scripts/crds/crd-files.ts';
-import { ApiServerProcess } from '../support/api-server-process.ts';
+import { KubeClient } from '../../src/kube/kube-client.ts';
+import { BareApiServer } from '../support/cluster/bare-api-server.ts';
 import { eventuallyAnswers } from '../support/eventually.ts';
 import { ACCEPTED, MISTAKES } from '../support/istio-manifests.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDER = join(ROOT, 'daemonset', 'crds');
-let server: ApiServerProcess;
+let server: BareApiServer;
+let client: KubeClient;
 
 before(async () => {
-  server = await ApiServerProcess.start();
+  server = await BareApiServer.start();
+  client = await KubeClient.connect({ kubeconfig: server.kubeconfig() });
   server.kubectl(['apply', '--server-side', '-k', FOLDER]);
   server.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
 });
-after(() => server[Symbol.asyncDispose]());
+after(async () => {
+  await client?.close();
+  await server?.[Symbol.asyncDispose]();
+});
 
 function dryRun(manifest: string): void {
   server.kubectl(['create', '--dry-run=server', '--validate=strict', '-f', '-'], manifest);
@@ -32,7 +38,7 @@ test('the files are what the schemas say', () => {
 
 test('all of them are accepted and structural', async () => {
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  const { items } = await server.client.request<{
+  const { items } = await client.request<{
     items: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[];
   }>({ path });
   assert.equal(items.length, 4);
@@ -64,7 +70,7 @@ test('the manifests of the demo are accepted', () => {
 test('an object is the same in every version, and kubectl shows what matters of it', async () => {
   server.kubectl(['apply', '-f', '-'], ACCEPTED['an external host by DNS']);
   const read = (version: string) =>
-    server.client.request<{ spec: unknown }>({
+    client.request<{ spec: unknown }>({
       path: `/apis/networking.istio.io/${version}/namespaces/default/serviceentries/external-svc-dns`,
     });
   const specs = await Promise.all(['v1', 'v1beta1', 'v1alpha3'].map(async (one) => (await read(one)).spec));
@@ -84,13 +90,13 @@ test('the status is a subresource, keeps fields of other controllers, and is sho
     validationMessages: [{ level: 'INFO', type: { code: 'IST0001' } }],
     ofAnother: { kept: true },
   };
-  await server.client.request({
+  await client.request({
     method: 'PATCH',
     path: `${path}/status`,
     contentType: 'application/merge-patch+json',
     body: { status },
   });
-  const stored = await server.client.request<{ status: unknown; metadata: { generation: number } }>({ path });
+  const stored = await client.request<{ status: unknown; metadata: { generation: number } }>({ path });
   assert.deepEqual(stored.status, status);
   assert.equal(stored.metadata.generation, 1);
   await eventuallyAnswers('the column', async () =>

@@ -1,16 +1,18 @@
 /** A cluster as the control plane sees one: a real API server with the installed rights, and pods that no kubelet runs. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULT_TRUSTED_NODE_ACCOUNTS } from '../../src/controlplane/ca/node-authorization.ts';
 import { type KubernetesConfig, servingNamesOf } from '../../src/controlplane/config.ts';
 import { ControlPlaneServer } from '../../src/controlplane/control-plane-server.ts';
+import { KubeClient } from '../../src/kube/kube-client.ts';
 import { MeshState } from '../../src/mesh/mesh-state.ts';
 import { CallCredentials } from '../../src/xds/call-credentials.ts';
 import { GrpcCertificateClient } from '../../src/xds/certificate-client.ts';
 import { DeltaClient } from '../../src/xds/delta-client.ts';
 import { applyUpdate, MESH_TYPE_URLS } from '../../src/xds/mesh-resources.ts';
-import { ApiServerProcess } from './api-server-process.ts';
+import { BareApiServer } from './cluster/bare-api-server.ts';
 
 const DAEMONSET = join(import.meta.dirname, '../../daemonset');
 const SYSTEM = 'ambit-system';
@@ -31,26 +33,30 @@ interface Stored {
 }
 
 export class MeshCluster implements AsyncDisposable {
-  readonly server: ApiServerProcess;
-  readonly #folder: string;
+  readonly server: BareApiServer;
+  readonly #client: KubeClient;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'ambit-cluster-'));
   readonly #stack = new AsyncDisposableStack();
   #files = 0;
 
-  private constructor(server: ApiServerProcess) {
+  private constructor(server: BareApiServer, client: KubeClient) {
     this.server = server;
+    this.#client = client;
     this.#stack.use(server);
-    this.#folder = join(server.kubeconfig, '..');
+    this.#stack.use(client);
+    this.#stack.defer(() => rmSync(this.#folder, { recursive: true }));
   }
 
-  static async start(flags: readonly string[] = []): Promise<MeshCluster> {
-    const cluster = new MeshCluster(await ApiServerProcess.start({ flags }));
-    const { server } = cluster;
+  /** @param flags of kube-apiserver */
+  static async start(flags: Readonly<Record<string, string>> = {}): Promise<MeshCluster> {
+    const server = await BareApiServer.start(flags);
+    const client = await KubeClient.connect({ kubeconfig: server.kubeconfig() });
     server.kubectl(['apply', '--server-side', '-k', join(DAEMONSET, 'crds')]);
     server.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
     const base = (name: string): string[] => ['-f', join(DAEMONSET, 'base', name)];
     server.kubectl(['apply', ...base('namespace.yaml')]);
     server.kubectl(['apply', ...base('controlplane-rbac.yaml')]);
-    return cluster;
+    return new MeshCluster(server, client);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,11 +64,11 @@ export class MeshCluster implements AsyncDisposable {
   }
 
   request<T = unknown>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
-    return this.server.client.request<T>({ method, path, body });
+    return this.#client.request<T>({ method, path, body });
   }
 
   patch(path: string, body: unknown): Promise<unknown> {
-    return this.server.client.request({ method: 'PATCH', path, body, contentType: MERGE_PATCH });
+    return this.#client.request({ method: 'PATCH', path, body, contentType: MERGE_PATCH });
   }
 
   apply(manifest: string): void {
@@ -127,7 +133,7 @@ export class MeshCluster implements AsyncDisposable {
   ): Promise<RunningControlPlane> {
     const server = await ControlPlaneServer.start({
       kind: 'kubernetes',
-      kubeconfig: await this.#kubeconfigOf(`${SYSTEM}/ambit-controlplane`),
+      kubeconfig: this.server.kubeconfig(await this.token(`${SYSTEM}/ambit-controlplane`)),
       context: undefined,
       namespace: SYSTEM,
       identity,
@@ -160,12 +166,6 @@ export class MeshCluster implements AsyncDisposable {
     const path = join(this.#folder, `file-${this.#files++}`);
     writeFileSync(path, text);
     return path;
-  }
-
-  async #kubeconfigOf(account: string): Promise<string> {
-    const config = JSON.parse(readFileSync(this.server.kubeconfig, 'utf8')) as Record<string, unknown>;
-    const user = { token: await this.token(account) };
-    return this.file(JSON.stringify({ ...config, users: [{ name: 'admin', user }] }));
   }
 }
 

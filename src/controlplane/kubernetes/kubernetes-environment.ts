@@ -13,6 +13,7 @@ import { TokenReviewVerifier } from '../ca/token-review-verifier.ts';
 import type { KubernetesConfig } from '../config.ts';
 import type { Environment } from '../environment.ts';
 import { CaEvents } from './ca-events.ts';
+import { environmentMetrics } from './environment-metrics.ts';
 import { KubeCaSecret } from './kube-ca-secret.ts';
 import { Leadership } from './leadership.ts';
 import { tokenReviews } from './token-reviews.ts';
@@ -50,6 +51,11 @@ export async function openKubernetesEnvironment(config: KubernetesConfig): Promi
     source,
     tokens,
     signing,
+    metrics: environmentMetrics({ leadership, tokens, recorder }),
+    describe: () => ({
+      ...{ replica: config.identity, leader: leadership.holder },
+      ...{ secret: `${config.namespace}/${config.caSecret}`, key: signing.owner },
+    }),
     publishRoots: (authority) => leadership.publishRootsOf(authority),
     lead: (controller) => leadership.start(controller),
     retire: async () => {

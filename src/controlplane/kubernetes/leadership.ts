@@ -5,6 +5,7 @@ import type { KubeClient } from '../../kube/kube-client.ts';
 import { LeaseElection } from '../../kube/lease-election.ts';
 import type { ObjectSource } from '../../objects/object-source.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { KeyedQueueCounters } from '../keyed-queue.ts';
 import type { MeshController } from '../mesh-controller.ts';
 import { ObjectEvents } from './object-events.ts';
 import { RootConfigMaps } from './root-config-maps.ts';
@@ -26,6 +27,8 @@ export interface LeadershipOptions {
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #election: LeaseElection;
+  /** Of all times that this replica has led. */
+  readonly rootWrites: KeyedQueueCounters = { done: 0, failed: 0 };
   #authority: CertificateAuthority | undefined;
   #controller: MeshController | undefined;
   #stopped = false;
@@ -39,6 +42,11 @@ export class Leadership {
 
   get isLeader(): boolean {
     return this.#election.isLeader;
+  }
+
+  /** Name of the replica that leads, as far as this one knows. */
+  get holder(): string {
+    return this.#election.holder;
   }
 
   /** From now on these roots are published whenever this process leads. */
@@ -74,7 +82,7 @@ export class Leadership {
   }
 
   #publishRoots(authority: CertificateAuthority, signal: AbortSignal): void {
-    const options = { ...this.#options, roots: () => authority.trustBundle.pem };
+    const options = { ...this.#options, roots: () => authority.trustBundle.pem, counters: this.rootWrites };
     const configMaps = new RootConfigMaps(options);
     const trustBundle = new RootTrustBundle(options);
     configMaps.start();

@@ -7,7 +7,7 @@ import { Reflector } from '../../kube/reflector.ts';
 import type { RawObject } from '../../kube/watch-event.ts';
 import type { ObjectSource } from '../../objects/object-source.ts';
 import { logger } from '../../telemetry/log.ts';
-import { KeyedQueue } from '../keyed-queue.ts';
+import { KeyedQueue, type KeyedQueueCounters } from '../keyed-queue.ts';
 import { MANAGED_LABELS } from './managed-labels.ts';
 
 const log = logger('ca');
@@ -27,11 +27,12 @@ export interface RootConfigMapsOptions {
   readonly roots: () => string;
   /** Field manager of what this process writes. */
   readonly writer: string;
+  readonly counters: KeyedQueueCounters;
 }
 
 /** Needs `list` and `watch` of ConfigMaps of this name, and `create` and `patch` of ConfigMaps. */
 export class RootConfigMaps {
-  readonly queue = new KeyedQueue('root certificates');
+  readonly #queue: KeyedQueue;
   readonly #options: RootConfigMapsOptions;
   readonly #reflector: Reflector<string | undefined>;
   /** Namespace → roots that are published there. */
@@ -43,6 +44,7 @@ export class RootConfigMaps {
 
   constructor(options: RootConfigMapsOptions) {
     this.#options = options;
+    this.#queue = new KeyedQueue('root certificates', options.counters);
     this.#reflector = new Reflector<string | undefined>({
       client: options.client,
       path: '/api/v1/configmaps',
@@ -73,7 +75,7 @@ export class RootConfigMaps {
 
   async stop(): Promise<void> {
     this.#unsubscribe();
-    this.queue.clear();
+    this.#queue.clear();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#reflector.stop();
   }
@@ -89,7 +91,7 @@ export class RootConfigMaps {
     if (known === undefined) this.#repairs.delete(namespace);
     const active = known !== undefined && known.metadata.deletionTimestamp === undefined;
     const wanted = this.#complete && active && this.#published.get(namespace) !== roots();
-    if (!wanted) this.queue.forget(namespace);
+    if (!wanted) this.#queue.forget(namespace);
     else if (!this.#timers.has(namespace)) this.#repair(namespace);
   }
 
@@ -97,7 +99,7 @@ export class RootConfigMaps {
     const nowMs = performance.now();
     const repairs = this.#repairs.get(namespace) ?? new TokenBucket(REPAIRS, nowMs);
     this.#repairs.set(namespace, repairs);
-    if (repairs.take(nowMs)) return this.queue.put(namespace, () => this.#write(namespace));
+    if (repairs.take(nowMs)) return this.#queue.put(namespace, () => this.#write(namespace));
     log.warn('somebody else changes the root certificates all the time', {
       namespace,
       name: ROOT_CONFIG_MAP,

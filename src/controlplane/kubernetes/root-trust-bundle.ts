@@ -2,7 +2,7 @@
 
 import type { KubeClient } from '../../kube/kube-client.ts';
 import { logger } from '../../telemetry/log.ts';
-import { KeyedQueue } from '../keyed-queue.ts';
+import { KeyedQueue, type KeyedQueueCounters } from '../keyed-queue.ts';
 import { MANAGED_LABELS } from './managed-labels.ts';
 
 const log = logger('ca');
@@ -23,17 +23,19 @@ export interface RootTrustBundleOptions {
   readonly roots: () => string;
   /** Field manager of what this process writes. */
   readonly writer: string;
+  readonly counters: KeyedQueueCounters;
 }
 
 /** Needs `create` and `patch` of this bundle, and `attest` of the signer. */
 export class RootTrustBundle {
-  readonly queue = new KeyedQueue('the trust bundle');
+  readonly #queue: KeyedQueue;
   readonly #options: RootTrustBundleOptions;
   #timer: NodeJS.Timeout | undefined;
   #isAbsent = false;
 
   constructor(options: RootTrustBundleOptions) {
     this.#options = options;
+    this.#queue = new KeyedQueue('the trust bundle', options.counters);
   }
 
   start(): void {
@@ -43,11 +45,11 @@ export class RootTrustBundle {
 
   stop(): void {
     clearInterval(this.#timer);
-    this.queue.clear();
+    this.#queue.clear();
   }
 
   publish(): void {
-    this.queue.put(TRUST_BUNDLE_NAME, () => this.#write());
+    this.#queue.put(TRUST_BUNDLE_NAME, () => this.#write());
   }
 
   async #write(): Promise<void> {

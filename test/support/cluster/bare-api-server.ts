@@ -28,10 +28,14 @@ export class BareApiServer implements AsyncDisposable {
   readonly #programs: string;
   readonly #etcdUrl: string;
   readonly #children: ChildProcess[] = [];
+  readonly #flags: Readonly<Record<string, string>>;
+  #kubeconfigs = 0;
+  #kubectlConfig: string | undefined;
   #apiServer: ChildProcess | undefined;
 
-  private constructor(programs: string, ports: readonly number[]) {
+  private constructor(programs: string, ports: readonly number[], flags: Readonly<Record<string, string>>) {
     this.#programs = programs;
+    this.#flags = flags;
     this.#folder = mkdtempSync(join(tmpdir(), 'api-server-'));
     this.port = ports[0]!;
     this.#etcdUrl = `http://127.0.0.1:${ports[1]}`;
@@ -47,14 +51,15 @@ export class BareApiServer implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<BareApiServer> {
+  /** @param flags further ones of kube-apiserver */
+  static async start(flags: Readonly<Record<string, string>> = {}): Promise<BareApiServer> {
     const built = execFileSync(BUILD, {
       encoding: 'utf8',
       timeout: BUILD_TIMEOUT_MS,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const programs = built.split('\n').find((folder) => /\/kubernetes-[0-9a-f]+$/.test(folder))!;
-    const server = new BareApiServer(programs, await freePorts(3));
+    const server = new BareApiServer(programs, await freePorts(3), flags);
     try {
       await server.resume();
     } catch (thrown) {
@@ -90,6 +95,7 @@ export class BareApiServer implements AsyncDisposable {
       'service-cluster-ip-range': '10.96.0.0/12',
       'disable-admission-plugins': 'ServiceAccount',
       'max-mutating-requests-inflight': '1000',
+      ...this.#flags,
     });
     const ready = () => this.#status('/readyz');
     await eventuallyAnswers('the API server', async () => (await ready()) === 200, START_TIMEOUT_MS);
@@ -97,7 +103,7 @@ export class BareApiServer implements AsyncDisposable {
 
   /** A kubeconfig of this user; by way of another port, when somebody stands between. */
   kubeconfig(token = ADMIN_TOKEN, port = this.port): string {
-    const path = join(this.#folder, `kubeconfig-${token}-${port}`);
+    const path = join(this.#folder, `kubeconfig-${this.#kubeconfigs++}`);
     const cluster = {
       server: `https://localhost:${port}`,
       'certificate-authority-data': Buffer.from(this.caPem).toString('base64'),
@@ -112,6 +118,13 @@ export class BareApiServer implements AsyncDisposable {
     };
     writeFileSync(path, stringify(config));
     return path;
+  }
+
+  /** What kubectl prints, run by the administrator; throws with what it complains of. */
+  kubectl(args: readonly string[], input = ''): string {
+    this.#kubectlConfig ??= this.kubeconfig();
+    const command = ['--kubeconfig', this.#kubectlConfig, ...args];
+    return execFileSync(join(this.#programs, 'kubectl'), command, { input, encoding: 'utf8', stdio: 'pipe' });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CONTROL_PLANE_METRICS } from '../../../src/controlplane/control-plane-metrics.ts';
+import { ENVIRONMENT_METRICS } from '../../../src/controlplane/kubernetes/environment-metrics.ts';
 import { KUBE_METRICS } from '../../../src/kube/kube-metrics.ts';
 import { SeriesRegistry } from '../../../src/telemetry/series-registry.ts';
 import { SeriesStore } from '../../../src/telemetry/series-store.ts';
@@ -14,7 +16,8 @@ import {
 } from '../../../src/ztunnel/telemetry/metric-definitions.ts';
 
 const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
-const [proxyPart = '', kubePart = ''] = page.split('## Reading the Kubernetes API');
+const [proxyPart = '', behind = ''] = page.split('## Reading the Kubernetes API');
+const [kubePart = '', controlPlanePart = ''] = behind.split('## Control plane');
 const rows = metricRows(proxyPart);
 
 /** Rows of the table whose first column names metrics. */
@@ -55,6 +58,14 @@ test('no metric is defined or documented twice', () => {
 test('what is counted of the Kubernetes API is documented, each under its kind', () => {
   const told = metricRows(kubePart).flatMap(({ names, kind }) => names.map((name) => `${name} ${kind}`));
   assert.deepEqual(told.sort(), KUBE_METRICS.map(({ name, kind }) => `${name} ${kind}`).sort());
+});
+
+test('what the control plane counts is documented, each under its kind', () => {
+  const told = metricRows(controlPlanePart).flatMap(({ names, kind }) =>
+    names.map((name) => `${name} ${kind}`),
+  );
+  const counted = [...CONTROL_PLANE_METRICS, ...ENVIRONMENT_METRICS];
+  assert.deepEqual(told.sort(), counted.map(({ name, kind }) => `${name} ${kind}`).sort());
 });
 
 test('a metric is of the kind that the page says, and has the traffic labels where it says so', () => {
