@@ -11,10 +11,6 @@ export const errors = errorCatalogue({
     side: 'control-plane',
     hint: 'Check that the proxy runs and that its address is right; in a sandbox give --sandbox NAME.',
   },
-  AMBIT_CLI_CLUSTER_UNREACHABLE: {
-    side: 'control-plane',
-    hint: 'See that `kubectl version` works with the same --kubeconfig and --context.',
-  },
   AMBIT_CLI_NOT_INSTALLED: {
     side: 'config',
     hint: 'Run `ambit install`, or name the namespace of the mesh with --mesh-namespace.',

@@ -20,8 +20,10 @@ export async function formatReport(
 ): Promise<string> {
   if (format === 'json') return formatValue(report, 'json');
   const sections = report.sections.map(({ name, checks }) => {
-    const shown = format === 'short' ? checks.filter(isProblem) : checks;
-    return shown.length === 0 ? '' : `${name}\n${shown.map((one) => checkText(one, stream)).join('')}\n`;
+    const shown = checks.filter((one) => (format === 'short' ? isProblem(one) : one.result !== 'skipped'));
+    const text =
+      shown.map((one) => checkText(one, stream)).join('') + (format === 'short' ? '' : skippedText(checks));
+    return text === '' ? '' : `${name}\n${text}\n`;
   });
   return `${sections.join('')}${verdict(report)}\n`;
 }
@@ -31,7 +33,7 @@ function isProblem({ result }: CheckOutcome): boolean {
 }
 
 function checkText(check: CheckOutcome, stream: NodeJS.WriteStream): string {
-  const { result, claim, code, findings, reason } = check;
+  const { result, claim, code, findings } = check;
   const mark = styleText(COLOURS[result], MARKS[result], { stream });
   const title = isProblem(check) ? `${claim}  [${code}]` : claim;
   const lines = findings
@@ -40,8 +42,14 @@ function checkText(check: CheckOutcome, stream: NodeJS.WriteStream): string {
   const more = findings.length - MAX_FINDINGS;
   const rest = more > 0 ? `      and ${more} more: see -o json\n` : '';
   const remedies = [...new Set(findings.map(({ remedy }) => `    → ${remedy}\n`))];
-  const why = reason === undefined ? '' : ` (not looked at: ${reason})`;
-  return `  ${mark} ${title}${why}\n${lines.join('')}${rest}${remedies.join('')}`;
+  return `  ${mark} ${title}\n${lines.join('')}${rest}${remedies.join('')}`;
+}
+
+/** The same reason for each of them: one line is enough. */
+function skippedText(checks: readonly CheckOutcome[]): string {
+  const skipped = checks.filter(({ result }) => result === 'skipped');
+  if (skipped.length === 0) return '';
+  return `  ${MARKS.skipped} ${skipped.length} not looked at: ${skipped[0]?.reason}\n`;
 }
 
 function verdict({ sections }: CheckReport): string {

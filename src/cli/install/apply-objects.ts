@@ -27,6 +27,10 @@ export async function applyObjects(
   settings: ApplySettings,
 ): Promise<void> {
   for (const object of objects) {
+    if (settings.dryRun && !(await hasNamespace(cluster, object))) {
+      settings.progress.note(`${objectName(object)} cannot be checked before its namespace is there`);
+      continue;
+    }
     if (await belongsToOthers(cluster, object)) {
       settings.progress.note(`${objectName(object)} is there already and belongs to others: left as it is`);
       continue;
@@ -34,6 +38,11 @@ export async function applyObjects(
     await applyOne(cluster, object, settings);
     settings.progress.done(`${objectName(object)} applied${settings.dryRun ? ' (dry run)' : ''}`);
   }
+}
+
+async function hasNamespace({ api }: Cluster, { metadata }: KubeObject): Promise<boolean> {
+  if (metadata.namespace === undefined) return true;
+  return (await getIfThere(api, `/api/v1/namespaces/${metadata.namespace}`)) !== undefined;
 }
 
 async function applyOne(

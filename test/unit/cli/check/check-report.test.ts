@@ -95,6 +95,17 @@ fine
   );
 });
 
+test('what was not looked at is one line of each section', async () => {
+  const fatal = check('FATAL', { isFatal: true, find: () => [error('broken')] });
+  const report = await makeReport([section('one', fatal, check('B'), check('C')), never]);
+  const text = await formatReport(report, 'table', process.stdout);
+  const reason = 'AMBIT_CHECK_FATAL has to be mended first';
+  assert.ok(
+    text.includes(`→ mend FATAL\n  – 2 not looked at: ${reason}\n\nlater\n  – 1 not looked at: ${reason}\n`),
+  );
+  assert.doesNotMatch(await formatReport(report, 'short', process.stdout), /not looked at/);
+});
+
 test('the short form has problems alone', async () => {
   const text = await formatReport(await makeReport(MIXED), 'short', process.stdout);
   assert.doesNotMatch(text, /GOOD|fine|FINE/);
