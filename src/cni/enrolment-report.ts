@@ -1,6 +1,7 @@
 /** What GET /enrolment tells: for every pod of the node what is wanted, what is the case, and why. */
 
 import type { EnrolmentManager, PodVerdict } from './enrolment-manager.ts';
+import type { PartReport } from './part-report.ts';
 import type { PodEnrolment } from './pod-enrolment.ts';
 
 export interface PodReport {
@@ -29,6 +30,10 @@ export interface EnrolmentReport {
   readonly iptables: string;
   readonly ready: boolean;
   readonly ztunnelConnections: number;
+  /** Whether the kernel can redirect; absent until it was tried. */
+  readonly kernel?: PartReport;
+  /** The chained CNI plugin; absent where it is not installed by the agent. */
+  readonly plugin?: PartReport;
   readonly pods: readonly PodReport[];
 }
 

@@ -4,7 +4,7 @@ import { messageOf } from '../base/errors.ts';
 import { Reactor } from '../io/reactor.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
 import { NetworkNamespace } from '../sys/network-namespace.ts';
-import { HttpEndpoint, jsonResponse } from '../telemetry/http-endpoint.ts';
+import { type EndpointResponse, HttpEndpoint, jsonResponse } from '../telemetry/http-endpoint.ts';
 import { logger } from '../telemetry/log.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { CniMetrics } from './cni-metrics.ts';
@@ -13,8 +13,10 @@ import { EnrolmentManager } from './enrolment-manager.ts';
 import { type EnrolmentReport, reportPods } from './enrolment-report.ts';
 import type { Installer } from './install/installer.ts';
 import { chooseIptables, type IptablesChoice } from './iptables-tools.ts';
+import { testKernel } from './kernel-test.ts';
 import { formatFinding } from './namespace-rules.ts';
 import { NodeSteps } from './node-steps.ts';
+import type { PartReport } from './part-report.ts';
 import { PluginServer } from './plugin-server.ts';
 import { type NetnsFinder, NetnsFinders, NetnsFolder } from './pod-netns.ts';
 import { ProbeExemption } from './probe-exemption.ts';
@@ -59,6 +61,8 @@ interface Parts {
 const log = logger('cni');
 /** How often everything in force is looked at. */
 const RECONCILE_INTERVAL_MS = 60_000;
+/** From one look that was asked for to the next: many would be work without end. */
+const VERIFY_INTERVAL_MS = 5_000;
 /** Shells that run iptables at the same time: more would only wait for the kernel's locks and for CPU. */
 const CONCURRENT_CHANGES = 4;
 
@@ -72,6 +76,9 @@ export class NodeAgent {
   #parts: Parts | undefined;
   #isStarted = false;
   #isTaintDone = false;
+  #kernel: PartReport | undefined;
+  #verification: Promise<void> | undefined;
+  #verifiedAtMs = Number.NEGATIVE_INFINITY;
   readonly #installer: Installer | undefined;
   #isStopped = false;
   #reconcileTimer: NodeJS.Timeout | undefined;
@@ -90,6 +97,7 @@ export class NodeAgent {
       'GET /readyz': () =>
         this.#isReady ? { body: 'ok\n' } : { status: 503, body: `${this.#whyNotReady()}\n` },
       'GET /enrolment': () => jsonResponse(this.report()),
+      'POST /verify': () => this.#verifyNow(),
     });
     this.#stats = new HttpEndpoint({ 'GET /metrics': (request) => this.#metrics.render(request.accept) });
   }
@@ -101,6 +109,7 @@ export class NodeAgent {
     await source.start();
     const parts = await this.#makeParts();
     this.#parts = parts;
+    this.#kernel = await testKernel(parts.iptables);
     await parts.exemption.start();
     // Before ztunnel may ask, so that its first snapshot has every pod that was enrolled before.
     parts.manager.start();
@@ -145,6 +154,8 @@ export class NodeAgent {
       iptables: this.#parts?.iptables.preferred.flavour ?? 'unknown',
       ready: this.#isReady,
       ztunnelConnections: this.#parts?.zds.connections ?? 0,
+      ...(this.#kernel && { kernel: this.#kernel }),
+      ...(this.#installer && { plugin: this.#installer.report() }),
       pods: this.#parts === undefined ? [] : reportPods(this.#parts.manager),
     };
   }
@@ -154,6 +165,16 @@ export class NodeAgent {
     if (this.#parts === undefined) return;
     await this.#parts.manager.verifyAll();
     await this.#reconcileProbes(this.#parts);
+  }
+
+  /** Whoever asks while it is being looked, or soon after, gets that answer: anybody on the node's network may ask. */
+  async #verifyNow(): Promise<EndpointResponse> {
+    if (performance.now() - this.#verifiedAtMs > VERIFY_INTERVAL_MS) {
+      this.#verifiedAtMs = performance.now();
+      this.#verification = this.reconcile();
+    }
+    await this.#verification;
+    return { body: 'verified\n' };
   }
 
   get #isReady(): boolean {

@@ -28,8 +28,8 @@ export interface RedirectionOptions {
   readonly excludedOutboundRanges: readonly Cidr[];
 }
 
-/** What is not about redirection is the same for all pods. */
-const ORDINARY: RedirectionOptions = {
+/** A pod that has no wishes of its own. */
+export const ORDINARY: RedirectionOptions = {
   dnsCapture: true,
   inboundCapture: true,
   virtualInterfaces: [],

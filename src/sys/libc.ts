@@ -44,6 +44,7 @@ export const libc = self.getFunctions({
   shutdown: { arguments: [INT, INT], return: INT },
   socket: { arguments: [INT, INT, INT], return: INT },
   splice: { arguments: [INT, POINTER, INT, POINTER, SIZE, UINT], return: INT },
+  unshare: { arguments: [INT], return: INT },
   write: { arguments: [INT, POINTER, SIZE], return: INT },
 });
 

@@ -44,6 +44,17 @@ export class NetworkNamespace {
     return NetworkNamespace.open(OWN_NAMESPACE);
   }
 
+  /** Makes a namespace that nobody is in; it ends with its last handle. @throws AMBIT_SYSTEM_CALL_FAILED */
+  static create(): NetworkNamespace {
+    here ??= NetworkNamespace.current();
+    const origin = here;
+    succeeded(kernelResult(libc.unshare(CLONE_NEWNET)), 'make a network namespace');
+    const created = NetworkNamespace.current();
+    const result = enter(origin);
+    if (result < 0) abort(`cannot return to network namespace ${origin.inode}: ${errnoName(result)}`);
+    return created;
+  }
+
   /**
    * Runs a synchronous function with this thread inside the namespace, and comes back. Calls may nest. Entering the
    * namespace one is in already needs no privilege.

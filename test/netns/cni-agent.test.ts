@@ -371,6 +371,23 @@ inOwnNamespaces(import.meta.filename, () => {
       assert.match(metrics, /^nodeagent_reconcile_events_total\{type="update"\} \d+$/m);
     }));
 
+  test('whoever asks for it has every pod looked at now, and reads what was found', () =>
+    withNode(async (node) => {
+      const pod = node.makeSandbox('10.0.0.1');
+      node.writePod('web', { ips: ['10.0.0.1'] });
+      const agent = await node.startAgent({ healthPort: 18000 });
+      await node.connectZtunnel();
+      await reaches(agent, 'web', 'enrolled');
+      const ask = (method: string, path: string) => fetch(`http://127.0.0.1:18000${path}`, { method });
+      const findings = async () => JSON.parse(await (await ask('GET', '/enrolment')).text()).pods[0].findings;
+      assert.deepEqual(await findings(), []);
+      pod.run('iptables-nft -t nat -F ISTIO_OUTPUT');
+      assert.equal((await ask('POST', '/verify')).status, 200);
+      assert.equal((await findings())[0].kind, 'rules-missing');
+      const { kernel } = JSON.parse(await (await ask('GET', '/enrolment')).text());
+      assert.deepEqual(kernel, { ok: true });
+    }));
+
   test('legacy iptables serves as well', () =>
     withNode(async (node) => {
       const pod = node.makeSandbox('10.0.0.1', 'fd00::1');

@@ -4,6 +4,7 @@ import { type FSWatcher, mkdirSync, watch } from 'node:fs';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../telemetry/log.ts';
 import { cniErrors } from '../errors.ts';
+import type { PartReport } from '../part-report.ts';
 
 /** How a pass ended, under Istio's names. */
 export type InstallFailure =
@@ -63,6 +64,7 @@ export class Installer {
   /** When something had to be repaired, within the last minute. */
   #repairsAtMs: number[] = [];
   #throttleMs = 0;
+  #repairedAt: Date | undefined;
 
   constructor(options: InstallerOptions) {
     this.#options = options;
@@ -93,6 +95,15 @@ export class Installer {
 
   get isReady(): boolean {
     return this.#isReady;
+  }
+
+  report(): PartReport {
+    const repairedAt = this.#repairedAt?.toISOString();
+    return {
+      ok: this.#isReady,
+      ...(!this.#isReady && { detail: this.#lastError || 'not installed yet' }),
+      ...(repairedAt !== undefined && { repairedAt }),
+    };
   }
 
   #watch(): void {
@@ -155,6 +166,7 @@ export class Installer {
       log.info('installed');
       return;
     }
+    this.#repairedAt = new Date();
     log.warn('repaired: something else has changed the plugin or the CNI configuration');
     this.#noteRepair();
   }
