@@ -65,7 +65,10 @@ async function collect(cluster: Cluster): Promise<NodeFacts[]> {
     listAll<Pod>(api, `/api/v1/namespaces/${meshNamespace}/pods`, { labelSelector: PART_OF_SELECTOR }),
   ]);
   if (pods.length === 0) throw errors.AMBIT_CLI_NOT_INSTALLED(`no part of the mesh runs in ${meshNamespace}`);
-  const [agents, proxies] = await Promise.all([askAgents(cluster, pods), askProxies(cluster, pods)]);
+  const [agents, proxies] = await Promise.all([
+    askAgents(cluster, pods, 'as-known'),
+    askProxies(cluster, pods),
+  ]);
   const of = (component: Component) => podByNode(pods, component);
   const [agentPods, proxyPods] = [of('cni'), of('ztunnel')];
   return nodes

@@ -15,7 +15,10 @@ const rootValid: Check<MeshFacts> = {
   remedy: 'rotate the root with overlap: `ambit controlplane rotate-ca`, or by the operator’s own CA',
   find: (facts) => {
     const own = rootOf(facts);
-    if (own === undefined) return [error(`${facts.meshNamespace} has no ConfigMap ${ROOT_CONFIG_MAP}`)];
+    if (own === undefined) {
+      const remedy = 'see the log of the control plane: its leader publishes the root';
+      return [error(`${facts.meshNamespace} has no ConfigMap ${ROOT_CONFIG_MAP}`, { remedy })];
+    }
     const certificates = certificatesIn(own);
     if (certificates.length === 0) return [error(`${ROOT_CONFIG_MAP} holds no certificate`)];
     const latest = Math.max(...certificates.map((one) => one.validToDate.getTime()));
@@ -29,13 +32,12 @@ const rootPublished: Check<MeshFacts> = {
   remedy: 'see the log of the control plane: it publishes the root into every namespace',
   find: (facts) => {
     const own = rootOf(facts);
-    if (own === undefined) return [];
     const byNamespace = new Map(
       facts.roots.map(({ metadata, data }) => [metadata.namespace, data?.[ROOT_KEY]]),
     );
     return facts.namespaces.flatMap((name): Finding[] => {
       const root = byNamespace.get(name);
-      if (root === own) return [];
+      if (root !== undefined && (own === undefined || root === own)) return [];
       const cause =
         root === undefined ? `has no ConfigMap ${ROOT_CONFIG_MAP}` : 'has another root certificate';
       return [warning(cause, { object: `namespace/${name}` })];

@@ -165,7 +165,7 @@ async function collectMesh(cluster: Cluster, inventory: Inventory): Promise<Mesh
       getIfThere<Lease>(api, `/apis/coordination.k8s.io/v1/namespaces/${meshNamespace}/leases/${LEASE}`),
       listAll<KubeEvent>(api, `/api/v1/namespaces/${meshNamespace}/events`),
       listAll<ConfigMap>(api, '/api/v1/configmaps', { fieldSelector: `metadata.name=${ROOT_CONFIG_MAP}` }),
-      askAgents(cluster, pods),
+      askAgents(cluster, pods, 'verified'),
       askProxies(cluster, pods),
       askControlPlanes(cluster, pods),
     ]);

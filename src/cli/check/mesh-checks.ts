@@ -1,5 +1,6 @@
 /** Checks of the mesh's own parts: there, ready, of one version, in touch with each other. */
 
+import type { ReportedPart } from '../cluster/agent-report.ts';
 import type { Pod } from '../cluster/kube-types.ts';
 import { AGENT, CONTROL_PLANE, type Component, PROXY } from '../cluster/mesh-names.ts';
 import { podsOfComponent } from '../cluster/node-answers.ts';
@@ -115,9 +116,10 @@ const plugin: Check<MeshFacts> = {
   remedy:
     'see what else writes the CNI configuration of the node; the agent mends it unless that keeps removing it',
   find: (facts) =>
-    reports(facts).flatMap(([node, report]) =>
-      partFindings(node, report.plugin, 'the plugin is not installed'),
-    ),
+    reports(facts).flatMap(([node, { plugin: part }]) => [
+      ...partFindings(node, part, 'the plugin is not installed'),
+      ...repairFindings(node, part, facts.now),
+    ]),
 };
 
 const kernel: Check<MeshFacts> = {
@@ -175,11 +177,16 @@ function nodeFindings(
   });
 }
 
-function partFindings(
-  node: string,
-  part: { readonly ok: boolean; readonly detail?: string } | undefined,
-  otherwise: string,
-): Finding[] {
+/** What was mended longer ago is history. */
+const RECENT_MS = 3_600_000;
+
+function repairFindings(node: string, part: ReportedPart | undefined, now: number): Finding[] {
+  const { repairedAt } = part ?? {};
+  if (repairedAt === undefined || now - Date.parse(repairedAt) > RECENT_MS) return [];
+  return [warning(`was changed by somebody else, and mended at ${repairedAt}`, { object: `node/${node}` })];
+}
+
+function partFindings(node: string, part: ReportedPart | undefined, otherwise: string): Finding[] {
   return part === undefined || part.ok ? [] : [error(part.detail ?? otherwise, { object: `node/${node}` })];
 }
 

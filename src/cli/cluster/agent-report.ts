@@ -28,6 +28,8 @@ export interface ReportedPart {
   readonly ok: boolean;
   /** What is missing. */
   readonly detail?: string;
+  /** When somebody else's change of it was last undone; RFC 3339. */
+  readonly repairedAt?: string;
 }
 
 export interface AgentReport {

@@ -16,6 +16,12 @@ export type Answer<T> =
 /** Connections to parts at once: each is a stream through the API server and a kubelet. */
 const CONCURRENT_QUESTIONS = 16;
 
+/** An agent that does not understand, because it is older, tells what it knows all the same. */
+async function verify(cluster: Cluster, pod: Pod): Promise<void> {
+  const request = { pod: pod.metadata, port: PORTS.agentHealth, method: 'POST', path: '/verify' } as const;
+  await cluster.ask(request).catch(() => undefined);
+}
+
 export function podsOfComponent(pods: readonly Pod[], component: Component): Pod[] {
   return pods.filter((pod) => pod.metadata.labels?.[COMPONENT_LABEL] === component);
 }
@@ -26,13 +32,19 @@ export function podsOfComponent(pods: readonly Pod[], component: Component): Pod
  */
 export function podByNode(pods: readonly Pod[], component: Component): Map<string, Pod> {
   const sorted = podsOfComponent(pods, component)
-    .filter((pod) => pod.status?.phase === 'Running')
+    .filter((pod) => pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
     .sort((a, b) => Number(isReady(a)) - Number(isReady(b)) || ageOf(a).localeCompare(ageOf(b)));
   return new Map(sorted.map((pod) => [pod.spec?.nodeName ?? '', pod]));
 }
 
-export function askAgents(cluster: Cluster, pods: readonly Pod[]): Promise<Map<string, Answer<AgentReport>>> {
+/** @param mode `verified`: each agent looks at all of its pods before it answers */
+export function askAgents(
+  cluster: Cluster,
+  pods: readonly Pod[],
+  mode: 'as-known' | 'verified',
+): Promise<Map<string, Answer<AgentReport>>> {
   return askEach(podByNode(pods, 'cni'), async (pod) => {
+    if (mode === 'verified') await verify(cluster, pod);
     const request = {
       pod: pod.metadata,
       port: PORTS.agentHealth,
@@ -60,8 +72,8 @@ export function askControlPlanes(
   cluster: Cluster,
   pods: readonly Pod[],
 ): Promise<Map<string, Answer<string>>> {
-  const running = podsOfComponent(pods, 'controlplane').filter((pod) => pod.status?.phase === 'Running');
-  return askEach(new Map(running.map((pod) => [pod.metadata.name, pod])), (pod) =>
+  const all = podsOfComponent(pods, 'controlplane');
+  return askEach(new Map(all.map((pod) => [pod.metadata.name, pod])), (pod) =>
     cluster.ask({ pod: pod.metadata, port: PORTS.controlPlaneHttp, method: 'GET', path: '/readyz' }),
   );
 }
@@ -71,7 +83,7 @@ async function askEach<T>(
   ask: (pod: Pod) => Promise<T>,
 ): Promise<Map<string, Answer<T>>> {
   const answers = new Map<string, Answer<T>>();
-  const waiting = [...targets];
+  const waiting = [...targets].filter(([, pod]) => pod.status?.phase === 'Running');
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       answers.set(next[0], await answerOf(next[1], ask));

@@ -23,6 +23,12 @@ export async function requestThrough(stream: Duplex, exchange: PodExchange): Pro
   throw statusCode === 400 ? errors.AMBIT_CLI_USAGE(answer) : errors.AMBIT_CLI_UNREACHABLE(answer);
 }
 
+/** What a kubelet says about a port where nobody listens names everything but that. */
+function reasonOf(thrown: unknown): string {
+  const text = messageOf(thrown);
+  return text.includes('connection refused') ? 'nobody listens there' : text;
+}
+
 async function exchangeOver(
   stream: Duplex,
   { method, path, origin, timeoutMs }: PodExchange,
@@ -41,7 +47,7 @@ async function exchangeOver(
     });
     return { statusCode: response.statusCode, body: await text(response) };
   } catch (thrown) {
-    const why = deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : messageOf(thrown);
+    const why = deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : reasonOf(thrown);
     throw errors.AMBIT_CLI_UNREACHABLE(`${origin} cannot be asked: ${why}`, thrown);
   } finally {
     stream.destroy();

@@ -11,28 +11,43 @@ export function isReady(pod: Pod): boolean {
  * @param events of the pod's namespace, in any order
  */
 export function podTrouble(pod: Pod, events: readonly KubeEvent[]): string {
-  const parts = [containerTrouble(pod) ?? conditionTrouble(pod), lastWarning(pod, events)];
+  const waiting = waitingContainer(pod);
+  if (waiting !== undefined) return waiting;
+  const parts = [unreadyContainer(pod) ?? conditionTrouble(pod), lastWarning(pod, events)];
   return parts.filter((part) => part !== undefined).join('; ') || `is ${pod.status?.phase ?? 'Pending'}`;
 }
 
-function containerTrouble({ status }: Pod): string | undefined {
-  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  for (const { name, state, lastState, ready, restartCount } of all) {
-    const waiting = state?.waiting;
-    if (waiting?.reason !== undefined && waiting.reason !== 'PodInitializing') {
-      const last = lastState?.terminated;
-      const end = last === undefined ? '' : `, ended with ${last.exitCode}${textAfter(last.message)}`;
-      return `container ${name} waits: ${waiting.reason}${end || textAfter(waiting.message)}`;
-    }
+/** Reasons that only say that something else is waited for; events say what. */
+const NOT_BEGUN = ['PodInitializing', 'ContainerCreating'];
+
+function waitingContainer(pod: Pod): string | undefined {
+  for (const { name, state, lastState } of statusesOf(pod)) {
+    const { reason, message } = state?.waiting ?? {};
+    if (reason === undefined || NOT_BEGUN.includes(reason)) continue;
+    const last = lastState?.terminated;
+    const why =
+      last === undefined ? textAfter(message) : `, ended with ${last.exitCode}${lastLine(last.message)}`;
+    return `container ${name} waits: ${reason}${why}`;
+  }
+  return undefined;
+}
+
+function unreadyContainer(pod: Pod): string | undefined {
+  for (const { name, state, ready, restartCount } of statusesOf(pod)) {
     const ended = state?.terminated;
     if (ended !== undefined && ended.exitCode !== 0) {
-      return `container ${name} ended with ${ended.exitCode}${textAfter(ended.message ?? ended.reason)}`;
+      return `container ${name} ended with ${ended.exitCode}${lastLine(ended.message ?? ended.reason)}`;
     }
     if (state?.running !== undefined && !ready) {
-      return `container ${name} runs but is not ready${restartCount > 0 ? `, after ${restartCount} restarts` : ''}`;
+      const restarts = restartCount > 0 ? `, after ${restartCount} restarts` : '';
+      return `container ${name} runs but is not ready${restarts}`;
     }
   }
   return undefined;
+}
+
+function statusesOf({ status }: Pod) {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
 }
 
 function conditionTrouble({ status, metadata }: Pod): string | undefined {
@@ -66,4 +81,9 @@ function oneLine(text: string): string {
 
 function textAfter(text: string | undefined): string {
   return text === undefined || text === '' ? '' : `: ${oneLine(text)}`;
+}
+
+/** A container that failed leaves the end of its log. */
+function lastLine(text: string | undefined): string {
+  return textAfter(text?.trim().split('\n').at(-1));
 }

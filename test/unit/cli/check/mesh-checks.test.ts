@@ -180,6 +180,12 @@ test('a namespace without the root, or with another one, is named', () => {
   ]);
 });
 
+test('where the mesh has no root itself, the namespaces without any are named', () => {
+  assert.deepEqual(findings('ROOT_PUBLISHED', { roots: [root('shop')] }), [
+    'warning namespace/ambit-system: has no ConfigMap istio-ca-root-cert',
+  ]);
+});
+
 test('a node without a ready agent or proxy, or with one that is silent, is named', () => {
   const nodes = [node('worker1'), node('worker2'), node('windows', { system: 'windows' })];
   assert.deepEqual(findings('AGENTS', { nodes }), ['error node/worker2: has none']);
@@ -207,6 +213,18 @@ test('the last warning about a pod that is not ready is told', () => {
   ];
   const pods = [part('cni', 'cni-a', { ready: false })];
   assert.deepEqual(findings('AGENTS', { pods, events }), ['error node/worker1: FailedMount: the later one']);
+});
+
+test('a plugin that somebody has changed within the hour is a warning', () => {
+  const changed = (minutesAgo: number) => {
+    const repairedAt = new Date(NOW - minutesAgo * 60_000).toISOString();
+    return { agents: new Map([['worker1', agentAnswer([], { plugin: { ok: true, repairedAt } })]]) };
+  };
+  assert.match(
+    findings('CNI_PLUGIN', changed(5))[0] ?? '',
+    /^warning node\/worker1: was changed by somebody else/,
+  );
+  assert.deepEqual(findings('CNI_PLUGIN', changed(90)), []);
 });
 
 test('a kernel or a plugin that the agent complains of is told in its words', () => {
