@@ -171,8 +171,10 @@ test('the answer of the newest counts, whatever the older one says or does not s
   withNode(async (node) => {
     const old = await node.connect();
     const next = await node.connect();
-    old.answer = () => 'not any more';
     node.addPod('p1');
+    await node.server.add('p1');
+    await eventually('the agent to know that the newest has its snapshot', () => next.pods.has('p1'));
+    old.answer = () => 'not any more';
     await node.server.add('p1');
     next.answer = () => 'no';
     await assert.rejects(node.server.add('p1'), { code: 'AMBIT_CNI_ZTUNNEL_REFUSED' });
