@@ -53,6 +53,10 @@ cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=d
 cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
+.PHONY: bench-scale
+bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a real API server (QUICK=1, BENCH_JSON=FILE)
+	@$(NODE) test/bench/scale/scale-bench.ts
+
 .PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
 	@$(NODE) scripts/packaging/build-image.ts $(if $(IMAGE),--name $(IMAGE)) $(if $(ARCH),--arch $(ARCH))

@@ -69,6 +69,12 @@ export class BareApiServer implements AsyncDisposable {
     return server;
   }
 
+  /** Of the API server and etcd. */
+  get pids(): readonly number[] {
+    const running = this.#children.filter((child) => child.exitCode === null && child.signalCode === null);
+    return running.flatMap((child) => child.pid ?? []);
+  }
+
   /** Kills the API server; etcd keeps what it had. */
   async kill(): Promise<void> {
     const child = this.#apiServer;
