@@ -35,6 +35,14 @@ export const errors = errorCatalogue({
     side: 'control-plane',
     hint: 'See that the part is of the version of this command: `ambit version`.',
   },
+  AMBIT_CLI_CA_GIVEN: {
+    side: 'config',
+    hint: 'Rotate the key where it is made, such as in cert-manager; keep the old root in ca.crt until all proxies have the new one.',
+  },
+  AMBIT_CLI_CA_ROTATING: {
+    side: 'config',
+    hint: 'Wait for the rotation that runs: `ambit ca status` says how far it is. It goes on by itself.',
+  },
   AMBIT_CLI_BAD_DUMP: {
     side: 'config',
     hint: 'Give a file that was written from /config_dump of a node proxy.',

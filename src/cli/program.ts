@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { AmbitError } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
+import { addCaCommand } from './commands/ca-command.ts';
 import { addCheckCommand } from './commands/check-command.ts';
 import { addCompletionCommand, COMPLETE_COMMAND, writeWords } from './commands/completion-command.ts';
 import { addInstallCommands } from './commands/install-commands.ts';
@@ -63,6 +64,7 @@ export function createProgram(): Command {
   addCheckCommand(program);
   addStatusCommand(program);
   addZtunnelConfigCommand(program);
+  addCaCommand(program);
   addVersionCommand(program);
   addCompletionCommand(program);
   throwInsteadOfExit(program);

@@ -1,6 +1,7 @@
 /** Two replicas of the control plane on a real API server, with no more rights than an installation gives them. */
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ROTATE_ANNOTATION } from '../../src/controlplane/ca/ca-secret.ts';
 import { TRUST_BUNDLE_NAME } from '../../src/controlplane/kubernetes/root-trust-bundle.ts';
@@ -9,6 +10,7 @@ import { KeyPair } from '../../src/identity/key-pair.ts';
 import { decodeCertificates } from '../../src/identity/pem.ts';
 import { hasStatus } from '../../src/kube/kube-request-error.ts';
 import { setLogLevels } from '../../src/telemetry/log.ts';
+import { tryCommand } from '../support/cluster/command.ts';
 import { eventuallyAnswers } from '../support/eventually.ts';
 import { MeshCluster, type RunningControlPlane } from '../support/mesh-cluster.ts';
 
@@ -16,6 +18,7 @@ setLogLevels('error');
 
 /** On a machine with much else to do. */
 const DEADLINE_MS = 60_000;
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const BUNDLES = '/apis/certificates.k8s.io/v1beta1/clustertrustbundles';
 const SECRET = '/api/v1/namespaces/ambit-system/secrets/ambit-ca';
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/ambit-system/leases/ambit-controlplane';
@@ -64,6 +67,10 @@ async function certificate(from: RunningControlPlane, token: string, account: st
   } finally {
     client.close();
   }
+}
+
+function runAmbit(args: readonly string[]) {
+  return tryCommand([process.execPath, '--disable-warning=ExperimentalWarning', MAIN, ...args]);
 }
 
 function replicas(): readonly RunningControlPlane[] {
@@ -261,9 +268,18 @@ test('when the leader is told to stop, the other one writes within seconds, and 
   else second = restarted;
 });
 
-test('an annotation on the Secret begins a rotation that all replicas and namespaces follow, over a restart', async () => {
+test('a rotation by command begins in all replicas and namespaces, and goes on over a restart', async () => {
   const before = await cluster.roots();
-  await cluster.patch(SECRET, { metadata: { annotations: { [ROTATE_ANNOTATION]: 'now' } } });
+  const ambit = (...args: string[]) => runAmbit(['ca', ...args, '--kubeconfig', cluster.server.kubeconfig()]);
+  assert.match((await ambit('status')).output, /^No rotation is under way\.\n.*\n.* signs .*\n$/);
+  const rotated = await ambit('rotate', '-o', 'json');
+  assert.equal(rotated.code, 0, rotated.errors);
+  const report = JSON.parse(rotated.output) as { rotation: string; certificates: { role: string }[] };
+  assert.equal(report.rotation, 'introduced');
+  assert.deepEqual(
+    report.certificates.map(({ role }) => role),
+    ['signs', 'signs next'],
+  );
   await soon('two roots', async () => decodeCertificates(await cluster.roots('shop')).length === 2);
   const both = await cluster.roots('shop');
   assert.ok(both.startsWith(before));
@@ -273,6 +289,11 @@ test('an annotation on the Secret begins a rotation that all replicas and namesp
       return (await certificate(replica, proxyToken, 'shop/web')).at(-1) === both;
     });
   }
+  const page = JSON.parse((await fourth.page('/debug/authority')).text) as { roots: unknown[]; key: object };
+  assert.equal(page.roots.length, 2);
+  const again = await ambit('rotate');
+  assert.equal(again.code, 1);
+  assert.match(again.errors, /AMBIT_CLI_CA_ROTATING/);
   const { metadata } = await cluster.request<{ metadata: { annotations?: object } }>('GET', SECRET);
   assert.equal(ROTATE_ANNOTATION in (metadata.annotations ?? {}), false);
   await fourth[Symbol.asyncDispose]();

@@ -12,7 +12,7 @@ const NOTICE_MS = 60 * DAY_MS;
 const rootValid: Check<MeshFacts> = {
   code: 'AMBIT_CHECK_ROOT_VALID',
   claim: `the root certificate is valid for ${NOTICE_MS / DAY_MS} more days`,
-  remedy: 'rotate the root with overlap: `ambit controlplane rotate-ca`, or by the operator’s own CA',
+  remedy: 'rotate the root with overlap: `ambit ca rotate`, or by the operator’s own CA',
   find: (facts) => {
     const own = rootOf(facts);
     if (own === undefined) {
