@@ -38,6 +38,7 @@ export async function runCni(argv: readonly string[]): Promise<void> {
 }
 
 async function runAgent(flags: Flags): Promise<void> {
+  const end = toldToEnd();
   const settings = settingsOf(flags);
   const { source, client } = await openObjects(flags);
   const agent = new NodeAgent({
@@ -56,9 +57,6 @@ async function runAgent(flags: Flags): Promise<void> {
     metricsPort: flags.metricsPort,
     ...(client && (await clusterParts(flags, settings, client))),
   });
-  const end = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
-  });
   const start = agent.start();
   await Promise.race([start.then(() => end), end]);
   if (client !== undefined && (await isRemoved(client, flags))) {
@@ -71,6 +69,13 @@ async function runAgent(flags: Flags): Promise<void> {
   }
   flushLog();
   exitProcess(0);
+}
+
+/** From the first moment: the first process of a container never sees a signal that comes before somebody listens. */
+function toldToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
 }
 
 async function runCleanup(flags: Flags): Promise<void> {
