@@ -14,6 +14,7 @@ import { type EnrolmentReport, reportPods } from './enrolment-report.ts';
 import type { Installer } from './install/installer.ts';
 import { chooseIptables, type IptablesChoice } from './iptables-tools.ts';
 import { testKernel } from './kernel-test.ts';
+import { kubeletUser } from './kubelet-user.ts';
 import { formatFinding } from './namespace-rules.ts';
 import { NodeSteps } from './node-steps.ts';
 import type { PartReport } from './part-report.ts';
@@ -146,6 +147,7 @@ export class NodeAgent {
     clearTimeout(this.#reconcileTimer);
     this.#installer?.uninstall();
     await this.#parts?.manager.dismissAll();
+    this.#parts?.plugin.remove();
   }
 
   report(): EnrolmentReport {
@@ -194,7 +196,7 @@ export class NodeAgent {
   async #makeParts(): Promise<Parts> {
     const { source, zdsPath, pluginPath, cluster } = this.#options;
     const iptables = await chooseIptables(this.#options.iptables, this.#host);
-    const exemption = new ProbeExemption({ iptables, host: this.#host });
+    const exemption = new ProbeExemption({ iptables, host: this.#host, kubeletUser: this.#kubeletUser() });
     const steps = new NodeSteps({
       finder: this.#makeFinder(),
       redirection: new Redirection(iptables),
@@ -226,6 +228,15 @@ export class NodeAgent {
       onAnswer: (status) => this.#metrics.countPluginRequest(status),
     });
     return { iptables, exemption, manager, zds, plugin };
+  }
+
+  #kubeletUser(): number | undefined {
+    const { hostProc } = this.#options;
+    const user = hostProc === undefined ? undefined : kubeletUser(hostProc);
+    log.info('probes are exempt', {
+      from: user === undefined ? 'every process of the node' : `user ${user}`,
+    });
+    return user;
   }
 
   #makeFinder(): NetnsFinder {

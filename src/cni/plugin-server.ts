@@ -59,6 +59,12 @@ export class PluginServer {
     this.#server.closeAllConnections();
   }
 
+  /** As {@link close}; the next caller is not kept waiting for somebody who never comes. */
+  remove(): void {
+    this.close();
+    rmSync(this.#options.path, { force: true });
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { status, body } = await this.#dispatch(request);
     this.#options.onAnswer(status);

@@ -37,6 +37,8 @@ export interface ProbeExemptionOptions {
   readonly iptables: IptablesChoice;
   /** The node's namespace, where kubelet is. */
   readonly host: NetworkNamespace;
+  /** Only processes of this user are exempt; absent: every process of the node. */
+  readonly kubeletUser?: number | undefined;
 }
 
 /** The one writer of the sets. Changes that come close together are one call of ipset. */
@@ -146,8 +148,10 @@ export class ProbeExemption {
   }
 
   async #ensureRules(): Promise<RuleFinding[]> {
-    const { iptables, host } = this.#options;
-    const goals = this.#families().map((family) => ruleGoal(iptables.preferred, family, probeRules(family)));
+    const { iptables, host, kubeletUser } = this.#options;
+    const goals = this.#families().map((family) =>
+      ruleGoal(iptables.preferred, family, probeRules(family, kubeletUser)),
+    );
     const { observations } = await observeRules(host, goals);
     const findings = observations.flatMap(ruleFindings);
     if (findings.length > 0) await reachGoals(host, observations);
@@ -215,9 +219,10 @@ function ruleGoal(tools: IptablesTools, family: IpFamily, rules: RuleSet): RuleG
 }
 
 /** In front of the rules of other CNI plugins and kube-proxy, one of which may accept or masquerade. */
-function probeRules(family: IpFamily): RuleSet {
+function probeRules(family: IpFamily, user: number | undefined): RuleSet {
   const source = family === 4 ? PROBE_SOURCE_V4 : PROBE_SOURCE_V6;
-  const rule = `-p tcp -m owner --socket-exists -m set --match-set ${probeSetOf(family)} dst -j SNAT --to-source ${source}`;
+  const owner = user === undefined ? '--socket-exists' : `--uid-owner ${user} --socket-exists`;
+  const rule = `-p tcp -m owner ${owner} -m set --match-set ${probeSetOf(family)} dst -j SNAT --to-source ${source}`;
   return {
     ...EMPTY_RULE_SET,
     nat: [{ name: POSTROUTING_CHAIN, rules: [rule], hook: 'POSTROUTING', first: true }],

@@ -1,6 +1,7 @@
 /** Probe exemption on a real node namespace: who gets past capture, and what is left behind. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
 import { type IpAddress, parseIp } from '../../src/base/ip.ts';
@@ -43,6 +44,15 @@ function members(node: PodNamespace): string[] {
     .sort();
 }
 
+/** In a user namespace of an ordinary user there is nobody else. */
+function isUser(id: number): boolean {
+  const ranges = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
+  return ranges.some((range) => {
+    const [first, , count] = range.trim().split(/ +/).map(Number) as [number, number, number];
+    return id >= first && id < first + count;
+  });
+}
+
 function ips(...texts: string[]): IpAddress[] {
   return texts.map((text) => parseIp(text)!);
 }
@@ -74,6 +84,27 @@ inOwnNamespaces(import.meta.filename, () => {
         app.close();
         pod.close();
         remote.close();
+      }));
+
+    test(`${flavour}: where kubelet’s user is known, only that user’s processes are exempt`, () =>
+      withNode(flavour, async ({ node }) => {
+        const pod = new PodNamespace();
+        pod.connect(node, '10.0.0.1', '10.0.0.254');
+        const app = serve(pod, 8080);
+        await new Redirection(await chooseIptables(flavour)).ensure(pod.namespace, OPTIONS, true);
+        const own = process.getuid!();
+        for (const user of [...(isUser(own + 1) ? [own + 1] : []), own]) {
+          const iptables = await chooseIptables(flavour);
+          const exemption = new ProbeExemption({ iptables, host: node.namespace, kubeletUser: user });
+          await exemption.start();
+          await exemption.add('uid-1', ips('10.0.0.1'));
+          const { rules } = await exemption.reconcile(true);
+          assert.deepEqual(rules, []);
+          if (user === own) assert.equal(await node.read('10.0.0.1', 8080), '::ffff:169.254.7.127');
+          else await assert.rejects(node.read('10.0.0.1', 8080), /refused/);
+        }
+        app.close();
+        pod.close();
       }));
 
     test(`${flavour}: rules and sets are made once, survive a restart, and leave no trace when uninstalled`, () =>

@@ -7,7 +7,7 @@ import type { KubeClient } from '../../kube/kube-client.ts';
 import type { CniMetrics } from '../cni-metrics.ts';
 import type { EnrolmentSettings } from '../enrolment-decision.ts';
 import { cniErrors } from '../errors.ts';
-import { KUBECONFIG_NAME, pluginEntry } from '../plugin/plugin-config.ts';
+import { KUBECONFIG_NAME, PLUGIN_SOCKET_NAME, pluginEntry } from '../plugin/plugin-config.ts';
 import { ConflistEntry } from './conflist-entry.ts';
 import { Installer } from './installer.ts';
 import type { LauncherArchitecture } from './launcher.ts';
@@ -71,7 +71,7 @@ export function makeInstaller(options: InstallOptions): Installer {
 export function removePlugin({ binDir, confDir, runDir }: PluginPlaces): void {
   new ConflistEntry({ confDir, entry: {}, ownConflist: false }).remove();
   removeExecutable(binDir);
-  rmSync(join(runDir, KUBECONFIG_NAME), { force: true });
+  for (const name of [KUBECONFIG_NAME, PLUGIN_SOCKET_NAME]) rmSync(join(runDir, name), { force: true });
 }
 
 function ownArchitecture(): LauncherArchitecture {
