@@ -2,8 +2,10 @@
 
 import { Duplex } from 'node:stream';
 import { WebSocket } from 'undici';
+import { messageOf } from '../base/errors.ts';
 import { kubeErrors } from './errors.ts';
 import type { KubeClient } from './kube-client.ts';
+import { hasStatus } from './kube-request-error.ts';
 
 /** The kubelet's protocol: the first byte of a message is the channel; data is 0, the text of an error 1. */
 const PROTOCOL = 'v4.channel.k8s.io';
@@ -31,12 +33,34 @@ export interface ForwardTarget {
 export async function forwardPort(client: KubeClient, target: ForwardTarget): Promise<Duplex> {
   const { namespace, pod, port } = target;
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`;
-  const { url, headers, dispatcher } = await client.upgrade(`${path}?ports=${port}`);
+  const request = `${path}?ports=${port}`;
+  const { url, headers, dispatcher } = await client.upgrade(request);
   const socket = new WebSocket(url, { protocols: PROTOCOL, headers: { ...headers }, dispatcher });
   socket.binaryType = 'arraybuffer';
-  const stream = new ForwardedPort(socket, `port ${port} of pod ${namespace}/${pod}`);
-  await stream.opened;
+  const name = `port ${port} of pod ${namespace}/${pod}`;
+  const stream = new ForwardedPort(socket, name);
+  try {
+    await stream.opened;
+  } catch (thrown) {
+    const reason = await refusalOf(client, request);
+    throw reason === undefined ? thrown : failure(name, reason);
+  }
   return stream;
+}
+
+/** A WebSocket does not tell why it was refused; the same request without one is answered in words. */
+async function refusalOf(client: KubeClient, path: string): Promise<string | undefined> {
+  try {
+    await client.request({ path });
+    return undefined;
+  } catch (thrown) {
+    // 400: all is well but for the missing upgrade.
+    return hasStatus(thrown, 400) ? undefined : messageOf(thrown);
+  }
+}
+
+function failure(name: string, reason: string): Error {
+  return kubeErrors.AMBIT_KUBE_FORWARD_FAILED(`${name} cannot be reached: ${reason}`);
 }
 
 class ForwardedPort extends Duplex {
@@ -113,6 +137,6 @@ class ForwardedPort extends Duplex {
   }
 
   #error(reason: string): Error {
-    return kubeErrors.AMBIT_KUBE_FORWARD_FAILED(`${this.#name} cannot be reached: ${reason}`);
+    return failure(this.#name, reason);
   }
 }

@@ -1,6 +1,7 @@
 /** Requests of the client: what goes out, and what becomes of every kind of answer. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { KubeClient } from '../../../src/kube/kube-client.ts';
 import { KubeRequestError } from '../../../src/kube/kube-request-error.ts';
@@ -27,6 +28,27 @@ test('a hundred requests, one after the other, need no connections of their own'
   const { server, client } = await connected(t);
   for (let i = 0; i < 100; i++) await client.request({ path: THINGS_PATH });
   assert.ok(server.connections <= 3, `${server.connections} connections`);
+});
+
+test('the kernel asks whether a silent server is still there after half a minute', async (t) => {
+  const { server, client } = await connected(t);
+  let port = 0;
+  server.other = ({ request, response }) => {
+    port = request.socket.remotePort ?? 0;
+    response.writeHead(200).flushHeaders();
+  };
+  const stream = await client.stream({ path: '/watch' });
+  // proc(5): the local address, and later the timer: 02 is keep-alive, its time in hundredths of a second.
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const row = readFileSync('/proc/self/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .find((fields) => fields[1]?.endsWith(local));
+  const [timer, time = ''] = row?.[5]?.split(':') ?? [];
+  assert.equal(timer, '02');
+  const seconds = Number.parseInt(time, 16) / 100;
+  assert.ok(seconds > 0 && seconds <= 30, `${seconds} s`);
+  stream.destroy();
 });
 
 test('an answer that is not JSON is given as text', async (t) => {
