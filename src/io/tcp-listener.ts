@@ -8,7 +8,7 @@ import type { NetworkNamespace } from '../sys/network-namespace.ts';
 import { steerGroup, stopSteering } from '../sys/reuse-port.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
 import * as sockets from '../sys/sockets.ts';
-import { applyListeningOptions, applyTcpOptions } from '../sys/tcp-options.ts';
+import { applyListeningOptions, applyTcpOptions, type KeepAlive } from '../sys/tcp-options.ts';
 import { ioErrors } from './errors.ts';
 import type { EventHandler, Reactor, Task, Timer } from './reactor.ts';
 import { TcpSocket } from './tcp-socket.ts';
@@ -30,6 +30,9 @@ export interface ListenOptions {
   readonly backlog?: number | undefined;
   /** IP_TRANSPARENT: connections redirected by TPROXY, and local addresses that are not ours. */
   readonly transparent?: boolean | undefined;
+  /** Of accepted connections, which inherit it. */
+  readonly keepAlive?: KeepAlive | false | undefined;
+  readonly userTimeoutMs?: number | undefined;
   /** Listening on `::` means IPv4 too unless this is set. */
   readonly v6Only?: boolean | undefined;
 }

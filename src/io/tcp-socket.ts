@@ -41,7 +41,7 @@ export interface SocketOptions {
   readonly transparent?: boolean | undefined;
   /** Source address; port 0 lets the kernel choose one for this very destination. */
   readonly bindTo?: SocketAddress | undefined;
-  readonly keepAlive?: KeepAlive | undefined;
+  readonly keepAlive?: KeepAlive | false | undefined;
   /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. */
   readonly userTimeoutMs?: number | undefined;
   readonly connectTimeoutMs?: number | undefined;

@@ -14,6 +14,8 @@ import type { ApplicationTunnel, Workload } from './workload.ts';
 
 /** Ports of the proxy itself; a tunnel that ends there would go round in circles. */
 export const ILLEGAL_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15008]);
+/** Where the proxy serves SOCKS5 as well. */
+export const ILLEGAL_PORTS_WITH_SOCKS5: ReadonlySet<number> = new Set([...ILLEGAL_PORTS, 15080]);
 
 const LOOPBACK_V4 = '127.0.0.1' as IpAddress;
 const LOOPBACK_V6 = '::1' as IpAddress;
@@ -29,6 +31,7 @@ export interface InboundRequest {
   readonly localIp: IpAddress;
   /** The network of this proxy. */
   readonly network: string;
+  readonly illegalPorts: ReadonlySet<number>;
   /** `host=` of the forwarded header: a hint for telemetry, believed only of services that the workload backs. */
   readonly forwardedHost?: string | undefined;
 }
@@ -100,7 +103,7 @@ function toHostname(
     const text = `requested service ${hostname}:${port} found, but cannot resolve port`;
     return refuse(503, meshErrors.AMBIT_NO_PORT_FOR_SERVICE(text));
   }
-  if (ILLEGAL_PORTS.has(podPort)) return recursiveCall();
+  if (request.illegalPorts.has(podPort)) return recursiveCall();
   const vip =
     local.applicationTunnel === undefined ? undefined : reachableVip(record.service!, request.network);
   if (local.applicationTunnel?.protocol === 'PROXY' && vip === undefined) {
@@ -120,7 +123,7 @@ function toAddress(
   if (asked.ip !== request.localIp && !takesForOthers(state, request, local, asked.ip)) {
     return refuse(400, meshErrors.AMBIT_IP_MISMATCH(`ip mismatch: ${request.localIp} != ${asked.ip}`));
   }
-  if (ILLEGAL_PORTS.has(asked.port)) return recursiveCall();
+  if (request.illegalPorts.has(asked.port)) return recursiveCall();
   const service = serviceOfInbound(state, local, asked.port, request.forwardedHost);
   return forward(request, local, { podPort: asked.port, asked, service });
 }

@@ -23,7 +23,8 @@ export interface ListeningOptions {
 export interface TcpOptions {
   readonly mark?: number | undefined;
   readonly transparent?: boolean | undefined;
-  readonly keepAlive?: KeepAlive | undefined;
+  /** False switches it off; what Istio's ztunnel uses when left out. */
+  readonly keepAlive?: KeepAlive | false | undefined;
   readonly userTimeoutMs?: number | undefined;
 }
 
@@ -58,10 +59,12 @@ export function applyTcpOptions(fd: number, family: IpFamily, options: TcpOption
   const set = new OptionSet(fd);
   const keepAlive = options.keepAlive ?? DEFAULT_KEEP_ALIVE;
   set.set(k.SOL_TCP, k.TCP_NODELAY, 1);
-  set.set(k.SOL_SOCKET, k.SO_KEEPALIVE, 1);
-  set.set(k.SOL_TCP, k.TCP_KEEPIDLE, seconds(keepAlive.idleMs));
-  set.set(k.SOL_TCP, k.TCP_KEEPINTVL, seconds(keepAlive.intervalMs));
-  set.set(k.SOL_TCP, k.TCP_KEEPCNT, keepAlive.probes);
+  if (keepAlive !== false) {
+    set.set(k.SOL_SOCKET, k.SO_KEEPALIVE, 1);
+    set.set(k.SOL_TCP, k.TCP_KEEPIDLE, seconds(keepAlive.idleMs));
+    set.set(k.SOL_TCP, k.TCP_KEEPINTVL, seconds(keepAlive.intervalMs));
+    set.set(k.SOL_TCP, k.TCP_KEEPCNT, keepAlive.probes);
+  }
   if (options.userTimeoutMs !== undefined) set.set(k.SOL_TCP, k.TCP_USER_TIMEOUT, options.userTimeoutMs);
   if (options.mark !== undefined) set.set(k.SOL_SOCKET, k.SO_MARK, options.mark);
   if (options.transparent === true) {

@@ -51,6 +51,12 @@ export interface ZtunnelConfig {
   readonly maxStreamsPerConnection: number;
   readonly poolIdleReleaseMs: number;
   readonly keepAlive: KeepAliveConfig;
+  /** How long sent data may stay unacknowledged; undefined leaves it to the kernel. */
+  readonly userTimeoutMs: number | undefined;
+  /** Whether peers that do not speak TLS 1.3 are met with 1.2. */
+  readonly tls12: boolean;
+  /** Whether applications find a SOCKS5 proxy on the loopback of their pod. */
+  readonly socks5: boolean;
   readonly responseBaggage: boolean;
   readonly localhostAppTunnel: boolean;
   readonly crlPath: string | undefined;
@@ -207,6 +213,12 @@ function readMetadata(reader: Reader): Record<string, unknown> {
 }
 
 function readTuning(reader: Reader) {
+  const keepAlive = {
+    enabled: reader.flag('KEEPALIVE_ENABLED', true),
+    timeSeconds: Math.round(reader.durationMs('KEEPALIVE_TIME', '180s') / 1000),
+    intervalSeconds: Math.round(reader.durationMs('KEEPALIVE_INTERVAL', '180s') / 1000),
+    retries: reader.integer('KEEPALIVE_RETRIES', 9, 1, 127),
+  };
   return {
     secretTtlSeconds: Math.round(reader.durationMs('SECRET_TTL', `${DAY_SECONDS}s`) / 1000),
     workerThreads: readWorkerThreads(reader),
@@ -217,15 +229,20 @@ function readTuning(reader: Reader) {
     packetMark: reader.integer('PACKET_MARK', DEFAULT_PACKET_MARK, 1, 0xffffffff),
     maxStreamsPerConnection: reader.integer('POOL_MAX_STREAMS_PER_CONNECTION', 100, 1, 10_000),
     poolIdleReleaseMs: reader.durationMs('POOL_UNUSED_RELEASE_TIMEOUT', '5m'),
-    keepAlive: {
-      enabled: reader.flag('KEEPALIVE_ENABLED', true),
-      timeSeconds: Math.round(reader.durationMs('KEEPALIVE_TIME', '180s') / 1000),
-      intervalSeconds: Math.round(reader.durationMs('KEEPALIVE_INTERVAL', '180s') / 1000),
-      retries: reader.integer('KEEPALIVE_RETRIES', 9, 1, 127),
-    },
+    keepAlive,
+    userTimeoutMs: readUserTimeoutMs(reader, keepAlive),
+    tls12: reader.flag('TLS12_ENABLED', false),
+    socks5: reader.flag('UNSTABLE_ENABLE_SOCKS5', false),
     responseBaggage: reader.flag('ENABLE_RESPONSE_BAGGAGE', true),
     localhostAppTunnel: reader.flag('LOCALHOST_APP_TUNNEL', true),
   };
+}
+
+/** As long as keep-alive takes to give up. */
+function readUserTimeoutMs(reader: Reader, keepAlive: KeepAliveConfig): number | undefined {
+  const { timeSeconds, intervalSeconds, retries } = keepAlive;
+  if (!reader.flag('USER_TIMEOUT_ENABLED', false)) return undefined;
+  return (timeSeconds + retries * intervalSeconds) * 1000;
 }
 
 function readPorts(reader: Reader) {

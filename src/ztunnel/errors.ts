@@ -40,6 +40,10 @@ export const errors = errorCatalogue({
     side: 'downstream',
     hint: 'The pod holds as many connections as one pod may; find out what opens them.',
   },
+  AMBIT_SOCKS5_REFUSED: {
+    side: 'downstream',
+    hint: 'Applications reach the SOCKS5 port by CONNECT without authentication; something else speaks to it.',
+  },
   AMBIT_ZDS_PROTOCOL: {
     side: 'internal',
     hint: 'The node agent and this proxy disagree about their protocol: their versions must match.',

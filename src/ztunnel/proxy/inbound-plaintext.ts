@@ -4,10 +4,10 @@ import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { meshErrors } from '../../mesh/errors.ts';
-import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayPlain } from './plain-relay.ts';
+import { illegalPorts } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import { denialOf } from './verdict.ts';
 
@@ -30,7 +30,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   }
 
   start(): void {
-    if (ILLEGAL_PORTS.has(this.#destination.port)) {
+    if (illegalPorts(this.#pod.context.config).has(this.#destination.port)) {
       const text = `attempted recursive call to ourselves: ${formatSocketAddress(this.#destination)}`;
       return this.#fail(meshErrors.AMBIT_SELF_CALL(text));
     }

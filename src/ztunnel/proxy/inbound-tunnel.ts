@@ -17,7 +17,7 @@ import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
 import { MAX_CONNECTIONS_PER_POD } from './limits.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import { countLimit } from './reactor-context.ts';
+import { countLimit, illegalPorts } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import { baggageOf } from './tunnel-dialer.ts';
 import { denialOf } from './verdict.ts';
@@ -68,6 +68,7 @@ export class InboundTunnel {
       local: this.#workload,
       localIp: this.#localIp,
       network: context.config.network,
+      illegalPorts: illegalPorts(context.config),
       forwardedHost: this.#request.serviceHostname,
     });
     if (decision.kind === 'refused') return this.#fail(decision.status, decision.error, undefined);

@@ -5,7 +5,6 @@ import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../b
 import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { meshErrors } from '../../mesh/errors.ts';
-import { ILLEGAL_PORTS } from '../../mesh/inbound-resolution.ts';
 import {
   type GatewayDecision,
   type OutboundDecision,
@@ -20,10 +19,18 @@ import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
 import { MAX_DIAL_ATTEMPTS } from './limits.ts';
 import { relayPlain } from './plain-relay.ts';
+import { illegalPorts } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import type { InnerWish, OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
 
 type Decision = Exclude<OutboundDecision, { kind: 'refused' }>;
+
+/** What the application has said to the proxy itself, when it knows that there is one. */
+export interface ProxyRequest {
+  readonly destination: SocketAddress;
+  /** Called once: the connection stands, or why it does not. */
+  readonly answer: (error: AmbitError | undefined) => void;
+}
 
 /** Lives from accept until a relay takes over or the connection has failed. */
 export class OutboundConnection implements TcpSocketHandler {
@@ -31,6 +38,7 @@ export class OutboundConnection implements TcpSocketHandler {
   readonly #tunnels: TunnelDialer;
   readonly #socket: TcpSocket;
   readonly #destination: SocketAddress;
+  readonly #request: ProxyRequest | undefined;
   #source: Workload | undefined;
   #tried: Set<string> | undefined;
   #attempts = 0;
@@ -38,12 +46,13 @@ export class OutboundConnection implements TcpSocketHandler {
   readonly #settled: () => void;
   #over = false;
 
-  /** Takes over the socket of a captured connection. */
-  constructor(pod: ServedPod, tunnels: TunnelDialer, socket: TcpSocket) {
+  /** Takes over the socket of a captured connection, or of one that was made to the proxy with a request. */
+  constructor(pod: ServedPod, tunnels: TunnelDialer, socket: TcpSocket, request?: ProxyRequest) {
     this.#pod = pod;
     this.#tunnels = tunnels;
     this.#socket = socket;
-    this.#destination = socket.originalDestination() ?? socket.localAddress;
+    this.#request = request;
+    this.#destination = request?.destination ?? socket.originalDestination() ?? socket.localAddress;
     this.#settled = pod.context.tracker.beginning();
     socket.handler = this;
   }
@@ -75,7 +84,7 @@ export class OutboundConnection implements TcpSocketHandler {
   #isSelfCall(): boolean {
     const { ip, port } = this.#destination;
     const here = ip === this.#socket.localAddress.ip || ip === '127.0.0.1' || ip === '::1';
-    return here && ILLEGAL_PORTS.has(port);
+    return here && illegalPorts(this.#pod.context.config).has(port);
   }
 
   /** If no other endpoint is left, the failure of the one that was tried is what the operator wants to read. */
@@ -158,6 +167,7 @@ export class OutboundConnection implements TcpSocketHandler {
     const { authority, peerIdentity } = open;
     const secured = { authority, source: identityOf(this.#source!), destination: peerIdentity };
     const description = this.#describe(decision, address, secured);
+    this.#request?.answer(undefined);
     relayTunnel(
       this.#pod.context,
       { socket: this.#socket, tunnel: open.tunnel },
@@ -173,6 +183,7 @@ export class OutboundConnection implements TcpSocketHandler {
     if (this.#over) return upstream.close();
     this.#end();
     const description = this.#describe(decision, address, undefined);
+    this.#request?.answer(undefined);
     relayPlain(
       this.#pod.context,
       { client: this.#socket, server: upstream },
@@ -190,7 +201,9 @@ export class OutboundConnection implements TcpSocketHandler {
     this.#end();
     const { parties, addresses } = this.#describe(decision, this.#destination, undefined);
     this.#pod.context.tracker.failed(parties, addresses, error);
-    this.#socket.abort();
+    if (this.#request === undefined) return this.#socket.abort();
+    this.#request.answer(error);
+    this.#socket.close();
   }
 
   #describe(

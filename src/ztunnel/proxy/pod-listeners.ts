@@ -1,9 +1,9 @@
 /** The listeners that ztunnel opens inside a pod's network namespace. */
 
 import { messageOf } from '../../base/errors.ts';
-import { parseIp } from '../../base/ip.ts';
+import { type IpAddress, parseIp } from '../../base/ip.ts';
 import type { Reactor } from '../../io/reactor.ts';
-import { TcpListener } from '../../io/tcp-listener.ts';
+import { type ListenOptions, TcpListener } from '../../io/tcp-listener.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import type { NetworkNamespace } from '../../sys/network-namespace.ts';
 import { errors } from '../errors.ts';
@@ -12,6 +12,7 @@ import { LISTEN_BACKLOG } from './limits.ts';
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PLAINTEXT_PORT = 15006;
 export const INBOUND_HBONE_PORT = 15008;
+export const SOCKS5_PORT = 15080;
 
 export interface PodListenerOptions {
   readonly reactor: Reactor;
@@ -19,11 +20,15 @@ export interface PodListenerOptions {
   /** SO_MARK of the sockets; none in the proxy's own namespace, where no rule looks at it. */
   readonly mark: number | undefined;
   readonly ipv6: boolean;
+  /** What accepted connections have in common with those that the proxy opens. */
+  readonly tcp: Pick<ListenOptions, 'keepAlive' | 'userTimeoutMs'>;
 }
 
 /** A port and what becomes of connections to it. */
 export interface PodListener {
   readonly port: number;
+  /** The only address that is listened on; all of them when left out. */
+  readonly ip?: IpAddress;
   readonly onAccept: (socket: TcpSocket) => void;
 }
 
@@ -34,7 +39,7 @@ export interface PodListener {
 export function openPodListeners(options: PodListenerOptions, wanted: readonly PodListener[]): TcpListener[] {
   const listeners: TcpListener[] = [];
   try {
-    for (const { port, onAccept } of wanted) listeners.push(listen(options, port, onAccept));
+    for (const one of wanted) listeners.push(listen(options, one));
     return listeners;
   } catch (thrown) {
     for (const listener of listeners) listener.close();
@@ -45,14 +50,10 @@ export function openPodListeners(options: PodListenerOptions, wanted: readonly P
   }
 }
 
-/** All addresses of both families; of IPv4 alone where the pod has no IPv6. */
-function listen(
-  options: PodListenerOptions,
-  port: number,
-  onAccept: (socket: TcpSocket) => void,
-): TcpListener {
-  const { reactor, namespace, mark } = options;
-  const ip = parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
-  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG };
-  return TcpListener.listen(reactor, { ip, port }, listenOptions, onAccept);
+/** Unless it is for one address: all of both families; of IPv4 alone where the pod has no IPv6. */
+function listen(options: PodListenerOptions, wanted: PodListener): TcpListener {
+  const { reactor, namespace, mark, tcp } = options;
+  const ip = wanted.ip ?? parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
+  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, ...tcp };
+  return TcpListener.listen(reactor, { ip, port: wanted.port }, listenOptions, wanted.onAccept);
 }

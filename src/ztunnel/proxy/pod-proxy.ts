@@ -1,11 +1,11 @@
 /** One pod as one reactor thread serves it: its listeners, its DNS, its tunnels. */
 
 import { type AmbitError, messageOf } from '../../base/errors.ts';
-import { familyOf, type SocketAddress } from '../../base/ip.ts';
+import { familyOf, type IpAddress, type SocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import type { TcpListener } from '../../io/tcp-listener.ts';
 import { type SocketOptions, TcpSocket, type TcpSocketHandler } from '../../io/tcp-socket.ts';
-import { resolveDnsName } from '../../mesh/dns-resolution.ts';
+import { type DnsResolution, resolveDnsName } from '../../mesh/dns-resolution.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { NetworkNamespace } from '../../sys/network-namespace.ts';
@@ -26,9 +26,11 @@ import {
   OUTBOUND_PORT,
   openPodListeners,
   type PodListener,
+  SOCKS5_PORT,
 } from './pod-listeners.ts';
 import { countLimit, type ReactorContext } from './reactor-context.ts';
 import type { DialCallbacks, ServedPod } from './served-pod.ts';
+import { Socks5Session } from './socks5-session.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 
 const log = logger('proxy');
@@ -93,7 +95,13 @@ export class PodProxy implements ServedPod {
   /** @throws AmbitError when a listener cannot be opened; nothing is left open then. */
   start(): void {
     const { reactor, config } = this.context;
-    const options = { reactor, namespace: this.#namespace, mark: this.#mark, ipv6: config.ipv6 };
+    const options = {
+      reactor,
+      namespace: this.#namespace,
+      mark: this.#mark,
+      ipv6: config.ipv6,
+      tcp: tcpOptions(config),
+    };
     this.#listeners = openPodListeners(options, this.#wantedListeners());
     try {
       if (config.dnsProxy && !this.#isSelf) this.#startDns();
@@ -118,7 +126,38 @@ export class PodProxy implements ServedPod {
         port: INBOUND_PLAINTEXT_PORT,
         onAccept: (socket) => this.#admit(socket, () => new InboundPlaintext(this, socket).start()),
       },
+      ...(this.context.config.socks5 ? [this.#socks5Listener()] : []),
     ];
+  }
+
+  #socks5Listener(): PodListener {
+    const start = (socket: TcpSocket) => {
+      const session = new Socks5Session(this, socket, {
+        resolve: (name, callback) => this.#resolveName(name, callback),
+        onRequest: (destination, answer) =>
+          new OutboundConnection(this, this.#tunnels, socket, { destination, answer }).start(),
+      });
+      session.start();
+    };
+    const onAccept = (socket: TcpSocket) => this.#admit(socket, () => start(socket));
+    return { port: SOCKS5_PORT, ip: LOOPBACK_V4, onAccept };
+  }
+
+  /** A name of the mesh as DNS in the pod would answer it, or whatever else the proxy can find. */
+  #resolveName(name: string, callback: (addresses: readonly IpAddress[]) => void): void {
+    const found = this.#lookUp(name);
+    if (found.kind === 'addresses') return callback([...found.v4, ...found.v6]);
+    this.context.hostnames.resolve(name, callback);
+  }
+
+  #lookUp(name: string): DnsResolution {
+    const { config, mesh } = this.context;
+    return resolveDnsName(mesh, name, {
+      namespace: this.info.namespace,
+      network: config.network,
+      clusterDomain: config.clusterDomain,
+      searchDomains: this.info.searchDomains,
+    });
   }
 
   /** Takes no new connection; those that are open go on. */
@@ -230,15 +269,12 @@ export class PodProxy implements ServedPod {
   }
 
   #socketOptions(config: ZtunnelConfig, source: SocketAddress | undefined): SocketOptions {
-    const { enabled, timeSeconds, intervalSeconds, retries } = config.keepAlive;
     return {
       namespace: this.#namespace,
       mark: this.#mark,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       ...(source !== undefined && { transparent: true, bindTo: source }),
-      ...(enabled && {
-        keepAlive: { idleMs: timeSeconds * 1000, intervalMs: intervalSeconds * 1000, probes: retries },
-      }),
+      ...tcpOptions(config),
     };
   }
 
@@ -254,7 +290,7 @@ export class PodProxy implements ServedPod {
   }
 
   #startDns(): void {
-    const { reactor, config, store, mesh, nameservers } = this.context;
+    const { reactor, config, store, nameservers } = this.context;
     const dns = new DnsProxy({
       reactor,
       store,
@@ -262,13 +298,7 @@ export class PodProxy implements ServedPod {
       namespace: this.#namespace,
       mark: config.packetMark,
       ipv6: config.ipv6,
-      resolve: (name) =>
-        resolveDnsName(mesh, name, {
-          namespace: this.info.namespace,
-          network: config.network,
-          clusterDomain: config.clusterDomain,
-          searchDomains: this.info.searchDomains,
-        }),
+      resolve: (name) => this.#lookUp(name),
       client: () => ({
         canonicalService: this.workload?.canonicalName || 'unknown',
         canonicalRevision: this.workload?.canonicalRevision || 'unknown',
@@ -287,4 +317,17 @@ export class PodProxy implements ServedPod {
       log.debug('no DNS on ::1', { pod: this.info.name, error: messageOf(thrown) });
     }
   }
+}
+
+/** Of every connection, accepted or opened. */
+function tcpOptions({ keepAlive, userTimeoutMs }: ZtunnelConfig) {
+  const { enabled, timeSeconds, intervalSeconds, retries } = keepAlive;
+  return {
+    keepAlive: enabled && {
+      idleMs: timeSeconds * 1000,
+      intervalMs: intervalSeconds * 1000,
+      probes: retries,
+    },
+    userTimeoutMs,
+  };
 }

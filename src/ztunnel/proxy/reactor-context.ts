@@ -4,6 +4,7 @@ import type { IpAddress } from '../../base/ip.ts';
 import type { Http2Counters } from '../../http/http2-counters.ts';
 import type { RevocationList } from '../../identity/revocation-list.ts';
 import type { Reactor } from '../../io/reactor.ts';
+import { ILLEGAL_PORTS, ILLEGAL_PORTS_WITH_SOCKS5 } from '../../mesh/inbound-resolution.ts';
 import type { MeshState } from '../../mesh/mesh-state.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
@@ -26,6 +27,11 @@ export interface ReactorContext {
   readonly nameservers: readonly IpAddress[];
   /** Replaced as a whole when the file changes. */
   revocations: RevocationList;
+}
+
+/** Ports of pods that are the proxy's own, and no destination for anybody. */
+export function illegalPorts(config: ZtunnelConfig): ReadonlySet<number> {
+  return config.socks5 ? ILLEGAL_PORTS_WITH_SOCKS5 : ILLEGAL_PORTS;
 }
 
 /** Counts that a limit was reached; the name is a label value. */

@@ -52,7 +52,11 @@ class ReactorThread {
       reactor,
       mesh,
       store,
-      tls: new TlsContexts(reactor, (identity) => say({ kind: 'identity-wanted', identity })),
+      tls: new TlsContexts(
+        reactor,
+        (identity) => say({ kind: 'identity-wanted', identity }),
+        boot.config.tls12,
+      ),
       http2Counters: new Http2Counters(),
       tracker: new ConnectionTracker(store, () => reactor.nowMs),
       workloads: new WorkloadWait(reactor, (uid) => mesh.workloadByUid(uid)),

@@ -28,11 +28,13 @@ export class TlsContexts {
   readonly #slots = new Map<string, Slot>();
   readonly #reactor: Reactor;
   readonly #ask: (identity: string) => void;
+  readonly #tls12: boolean;
 
   /** `ask` tells the control thread that a connection waits for this identity. */
-  constructor(reactor: Reactor, ask: (identity: string) => void) {
+  constructor(reactor: Reactor, ask: (identity: string) => void, tls12 = false) {
     this.#reactor = reactor;
     this.#ask = ask;
+    this.#tls12 = tls12;
   }
 
   /** Hands over the contexts of an identity, at once when they are there, else when the CA has answered. */
@@ -69,7 +71,7 @@ export class TlsContexts {
   /** What OpenSSL refuses must not leave connections waiting for it, nor take the place of what works. */
   #tryContextsOf(material: IdentityMaterial): ContextPair | IdentityUnavailable {
     try {
-      return contextsOf(material);
+      return contextsOf(material, this.#tls12);
     } catch (thrown) {
       const { identity } = material;
       log.error('certificate refused', { identity, error: messageOf(thrown) });
@@ -93,12 +95,13 @@ export class TlsContexts {
   }
 }
 
-function contextsOf(material: IdentityMaterial): ContextPair {
+function contextsOf(material: IdentityMaterial, tls12: boolean): ContextPair {
   const common = {
     certificateChainPem: material.certificateChainPem,
     privateKeyPem: material.privateKeyPem,
     trustedRootsPem: material.trustedRootsPem,
     alpn: ['h2'],
+    tls12,
   };
   return {
     client: new TlsContext({ ...common, role: 'client', requirePeerCertificate: true }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  ILLEGAL_PORTS,
   type InboundDecision,
   type InboundForward,
   type InboundRequest,
@@ -41,7 +42,14 @@ function mesh(...objects: readonly (Workload | Service)[]): MeshState {
 }
 
 function resolve(state: MeshState, authority: string, fields: Partial<InboundRequest> = {}): InboundDecision {
-  return resolveInbound(state, { authority, local: server, localIp: POD, network: '', ...fields });
+  return resolveInbound(state, {
+    authority,
+    local: server,
+    localIp: POD,
+    network: '',
+    illegalPorts: ILLEGAL_PORTS,
+    ...fields,
+  });
 }
 
 function forwarded(decision: InboundDecision): InboundForward {

@@ -62,3 +62,17 @@ test('durations are understood with units, and bare numbers are seconds', () => 
   ];
   for (const [text, expected] of cases) assert.equal(parseDurationMs(text), expected, text);
 });
+
+test('what is experimental or weaker is off unless it is asked for', () => {
+  const plain = readConfig({});
+  assert.deepEqual([plain.socks5, plain.tls12, plain.userTimeoutMs], [false, false, undefined]);
+  const { socks5, tls12, userTimeoutMs } = readConfig({
+    UNSTABLE_ENABLE_SOCKS5: 'true',
+    TLS12_ENABLED: 'true',
+    USER_TIMEOUT_ENABLED: 'true',
+    KEEPALIVE_TIME: '10s',
+    KEEPALIVE_INTERVAL: '5s',
+    KEEPALIVE_RETRIES: '3',
+  });
+  assert.deepEqual([socks5, tls12, userTimeoutMs], [true, true, 25_000]);
+});
