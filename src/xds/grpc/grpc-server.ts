@@ -39,6 +39,11 @@ const MAX_SESSION_MEMORY_MB = 64;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** A connection without a call is closed after this. */
 const IDLE_TIMEOUT_MS = 5 * 60_000;
+/**
+ * How old a connection gets, less up to a fifth by chance: clients then choose a replica anew, so that one that was started
+ * again gets its share.
+ */
+export const MAX_CONNECTION_AGE_MS = 30 * 60_000;
 /** A client that takes no byte of a response for this long is gone. */
 const WRITE_STALL_MS = 60_000;
 
@@ -55,6 +60,8 @@ export interface GrpcServerOptions {
   /** `plaintext` is for tests. */
   readonly credentials: ServerCredentials | 'plaintext';
   readonly keepAlive?: KeepAlive;
+  /** Other than {@link MAX_CONNECTION_AGE_MS}, for tests. */
+  readonly maxAgeMs?: number;
 }
 
 export interface ResponseWriter {
@@ -88,10 +95,14 @@ export class GrpcServer {
   readonly #methods = new Map<string, Method>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #calls = new Set<AbortController>();
+  /** Streams of a connection, which end when it has become old; unary calls end by themselves. */
+  readonly #streamsOf = new WeakMap<object, Set<AbortController>>();
   readonly #keepAlive: KeepAlive;
+  readonly #maxAgeMs: number;
 
   constructor(options: GrpcServerOptions) {
     this.#keepAlive = options.keepAlive ?? DEFAULT_KEEP_ALIVE;
+    this.#maxAgeMs = options.maxAgeMs ?? MAX_CONNECTION_AGE_MS;
     this.#server = makeServer(options.credentials);
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('session', (session) => this.#onSession(session as ServerHttp2Session));
@@ -146,6 +157,18 @@ export class GrpcServer {
     session.on('stream', (stream, headers) => void this.#onStream(stream, headers));
     keepAlive(session, this.#keepAlive, () => session.destroy());
     closeWhenIdle(session);
+    this.#closeWhenOld(session);
+  }
+
+  #closeWhenOld(session: ServerHttp2Session): void {
+    const streams = new Set<AbortController>();
+    this.#streamsOf.set(session, streams);
+    const close = (): void => {
+      session.close();
+      for (const stream of streams) stream.abort(grpcErrors.AMBIT_GRPC_UNAVAILABLE('the connection is old'));
+    };
+    const timer = setTimeout(close, this.#maxAgeMs * (1 - Math.random() / 5)).unref();
+    session.once('close', () => clearTimeout(timer));
   }
 
   async #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
@@ -164,6 +187,8 @@ export class GrpcServer {
     this.counters.calls++;
     const abort = new AbortController();
     this.#calls.add(abort);
+    const streams = method.kind === 'stream' ? this.#streamsOf.get(stream.session ?? stream) : undefined;
+    streams?.add(abort);
     const endLimit = limitCall(stream, headers, abort);
     try {
       stream.respond({ ':status': 200, 'content-type': GRPC_CONTENT_TYPE }, { waitForTrailers: true });
@@ -174,6 +199,7 @@ export class GrpcServer {
     } finally {
       endLimit();
       this.#calls.delete(abort);
+      streams?.delete(abort);
     }
   }
 

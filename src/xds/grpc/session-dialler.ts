@@ -5,6 +5,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { messageOf } from '../../base/errors.ts';
 import { grpcErrors } from './errors.ts';
+import { RememberedLookup } from './remembered-lookup.ts';
 
 export const CONNECT_TIMEOUT_MS = 5000;
 /** A control plane that is gone without a word is also found out by TCP; PINGs are quicker where they run. */
@@ -16,6 +17,9 @@ const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
 const MAX_HEADER_LIST_BYTES = 32 * 1024;
 /** MB; the windows count. */
 const MAX_SESSION_MEMORY_MB = 64;
+
+/** One for the process: whoever connects again profits from what somebody has found out. */
+const { lookup } = new RememberedLookup();
 
 /** PEM of the roots that a server's chain has to end in, or the roots that come with the system. */
 export type TrustedRoots = { readonly kind: 'pem'; readonly pem: string } | { readonly kind: 'system' };
@@ -33,7 +37,8 @@ export async function dialSession(
   roots: TrustedRoots | 'plaintext',
   timeoutMs: number = CONNECT_TIMEOUT_MS,
 ): Promise<ClientHttp2Session> {
-  const socket = roots === 'plaintext' ? connectTcp(target) : connectTls(tlsOptions(target, roots));
+  const socket =
+    roots === 'plaintext' ? connectTcp({ ...target, lookup }) : connectTls(tlsOptions(target, roots));
   const ready = roots === 'plaintext' ? 'connect' : 'secureConnect';
   try {
     await socketReady(socket, ready, timeoutMs);
@@ -51,6 +56,7 @@ function tlsOptions(target: DialTarget, roots: TrustedRoots): ConnectionOptions 
   return {
     host: target.host,
     port: target.port,
+    lookup,
     ALPNProtocols: ['h2'],
     minVersion: 'TLSv1.2',
     // Node throws when an IP address is given as a name to ask for; the certificate is checked against it anyway.

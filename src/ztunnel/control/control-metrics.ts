@@ -6,9 +6,11 @@ import type { SeriesStore } from '../../telemetry/series-store.ts';
 import type { DeltaClient } from '../../xds/delta-client.ts';
 import type { PodRegistry } from './pod-registry.ts';
 import { updateProcessMetrics } from './process-metrics.ts';
+import type { ZdsClient } from './zds-client.ts';
 
 export interface MetricSources {
   readonly pods: PodRegistry;
+  readonly agent: ZdsClient;
   readonly xds: DeltaClient;
   readonly certificates: CertificateManager;
   readonly reactors: number;
@@ -27,7 +29,9 @@ export class ControlMetrics {
   }
 
   update(): void {
-    const { pods, xds, certificates } = this.#sources;
+    const { pods, agent, xds, certificates } = this.#sources;
+    this.#set('ambit_agent_connected', agent.connected ? 1 : 0);
+    this.#set('ambit_agent_disconnections_total', agent.disconnections);
     this.#set('istio_active_proxy_count', pods.active);
     this.#set('istio_pending_proxy_count', pods.pending);
     this.#set('istio_proxies_started_total', pods.startedTotal);

@@ -27,6 +27,11 @@ export class IdentityFeed {
     this.#manager.release(this.#identityOf(pod));
   }
 
+  /** Resolves when the first answer for each of them is there, good or bad. */
+  async whenCertified(pods: readonly PodInfo[]): Promise<void> {
+    await Promise.allSettled(pods.map((pod) => this.#manager.fetch(this.#identityOf(pod))));
+  }
+
   /** A connection waits for this identity; the answer, good or bad, goes to all threads. */
   async wanted(uri: string): Promise<void> {
     const identity = parseSpiffeId(uri);

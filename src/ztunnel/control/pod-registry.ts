@@ -132,6 +132,11 @@ export class PodRegistry {
     else this.#stopping.delete(uid);
   }
 
+  /** Resolves once no pod waits to be served. */
+  async whenServed(): Promise<void> {
+    while (this.pending > 0) await Promise.all([...this.#pods.values()].map((pod) => this.#whenUp(pod)));
+  }
+
   summaries(): Map<string, PodSummary> {
     const entries = [...this.#pods].map(([uid, pod]): [string, PodSummary] => [uid, summaryOf(pod)]);
     return new Map(entries);
@@ -162,6 +167,13 @@ export class PodRegistry {
     if (pod.state.kind === 'up') return Promise.resolve(undefined);
     if (pod.state.kind === 'pending') return Promise.resolve(pod.state.reason);
     return new Promise((resolve) => pod.waiters.push(resolve));
+  }
+
+  /** Or removed. */
+  async #whenUp(pod: Pod): Promise<void> {
+    while (this.#pods.get(pod.info.uid) === pod && pod.state.kind !== 'up') {
+      await new Promise<unknown>((resolve) => pod.waiters.push(resolve));
+    }
   }
 
   #settle(pod: Pod, error: string | undefined): void {

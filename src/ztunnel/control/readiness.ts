@@ -1,4 +1,4 @@
-/** Readiness as a list of what is still missing; ready once the list is empty, and not again before a reset. */
+/** Readiness as a list of what is still missing; ready once the list is empty. */
 
 export class Readiness {
   readonly #missing: Set<string>;

@@ -23,8 +23,6 @@ const RECONNECT_MAX_MS = 15_000;
 export interface ZdsEvents {
   /** The agent has told of every pod it knows. */
   onSnapshot(): void;
-  /** The agent is gone; pods that are served stay served. */
-  onDisconnected(): void;
 }
 
 interface Request {
@@ -42,6 +40,9 @@ export class ZdsClient {
   #session: ZdsSession | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopped = false;
+  #connected = false;
+  /** Connections to the agent that ended, or could not be made. */
+  disconnections = 0;
 
   constructor(reactor: Reactor, path: string, registry: PodRegistry, events: ZdsEvents) {
     this.#reactor = reactor;
@@ -50,10 +51,16 @@ export class ZdsClient {
     this.#events = events;
   }
 
+  /** Whether the agent is there and has told of its pods. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
   start(): void {
     this.#session = new ZdsSession(this.#reactor, this.#path, this.#registry, {
       onSnapshot: () => {
         this.#backoff.reset();
+        this.#connected = true;
         this.#events.onSnapshot();
       },
       onClosed: (error) => this.#onClosed(error),
@@ -68,14 +75,15 @@ export class ZdsClient {
   }
 
   #onClosed(error: AmbitError | undefined): void {
+    this.#connected = false;
     if (this.#stopped) return;
+    this.disconnections++;
     const delayMs = this.#backoff.next();
     log.warn('no connection to the node agent', {
       error: error?.message,
       code: error?.code,
       retry_ms: delayMs,
     });
-    this.#events.onDisconnected();
     this.#retry = setTimeout(() => this.start(), delayMs);
   }
 }

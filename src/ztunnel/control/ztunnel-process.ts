@@ -31,6 +31,8 @@ import { ZdsClient } from './zds-client.ts';
 const log = logger('ztunnel');
 const XDS_TASK = 'first state from the control plane';
 const ZDS_TASK = 'pods from the node agent';
+/** How long readiness waits for pods that cannot be served: they are tried again every five seconds. */
+const TAKE_OVER_PATIENCE_MS = 30_000;
 
 export class ZtunnelProcess {
   readonly #config: ZtunnelConfig;
@@ -65,8 +67,7 @@ export class ZtunnelProcess {
     const reactor = new Reactor();
     reactor.attachToNode();
     this.#zds = new ZdsClient(reactor, config.zdsSocket, this.#pods, {
-      onSnapshot: () => this.#readiness.done(ZDS_TASK),
-      onDisconnected: () => this.#readiness.undone(ZDS_TASK),
+      onSnapshot: () => void this.#onSnapshot(),
     });
   }
 
@@ -156,6 +157,20 @@ export class ZtunnelProcess {
     this.#serveSelf();
   }
 
+  /**
+   * Ready means that the proxy before this one may go: every pod is served and has its certificate. What cannot be served
+   * or certified does not hold that up for ever. Once ready, the proxy stays so while the agent is away: it serves all the
+   * same, and an upgrade that waits for it would wait for the wrong part.
+   */
+  async #onSnapshot(): Promise<void> {
+    const pods = [...this.#pods.summaries().values()].map(({ info }) => info);
+    await Promise.race([
+      Promise.all([this.#pods.whenServed(), this.#feed.whenCertified(pods)]),
+      new Promise((resolve) => setTimeout(resolve, TAKE_OVER_PATIENCE_MS).unref()),
+    ]);
+    this.#readiness.done(ZDS_TASK);
+  }
+
   /** Its own pod is a destination like any other, so that what scrapes it can do so within the mesh. */
   #serveSelf(): void {
     const { podName: name, podNamespace: namespace, serviceAccount } = this.#config;
@@ -175,6 +190,7 @@ export class ZtunnelProcess {
     );
     const metrics = new ControlMetrics(store, {
       pods: this.#pods,
+      agent: this.#zds,
       xds: this.#xds,
       certificates: this.#manager,
       reactors: this.#config.workerThreads,

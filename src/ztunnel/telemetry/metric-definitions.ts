@@ -134,6 +134,18 @@ export const CONTROL_METRICS: readonly MetricDefinition[] = [
     labels: ['identity'],
   },
   { name: 'ambit_reactor_threads', kind: 'gauge', help: 'Reactor threads.', labels: [] },
+  {
+    name: 'ambit_agent_connected',
+    kind: 'gauge',
+    help: '1 while the node agent is connected and has told of its pods.',
+    labels: [],
+  },
+  {
+    name: 'ambit_agent_disconnections_total',
+    kind: 'counter',
+    help: 'Connections to the node agent that ended or could not be made.',
+    labels: [],
+  },
 ];
 
 export const ZTUNNEL_METRICS: readonly MetricDefinition[] = [...REACTOR_METRICS, ...CONTROL_METRICS];

@@ -301,6 +301,21 @@ test('a server that stops ends its calls with UNAVAILABLE', async () => {
   channel.close();
 });
 
+test('a connection that has become old ends its streams, so that the client chooses a server anew', async () => {
+  const own = new GrpcServer({ credentials, maxAgeMs: 300 });
+  own.addStream('/test/Wait', async (requests) => {
+    for await (const _ of requests);
+  });
+  const ownPort = await own.listen({ host: '127.0.0.1', port: 0 });
+  const channel = channelTo({ target: { host: '127.0.0.1', port: ownPort } });
+  const wait = async () => collect((await channel.open('/test/Wait', { metadata: NO_METADATA })).messages());
+  await assert.rejects(wait(), { code: 'AMBIT_GRPC_UNAVAILABLE' });
+  await assert.rejects(wait(), { code: 'AMBIT_GRPC_UNAVAILABLE' });
+  assert.equal(own.counters.connections, 2);
+  channel.close();
+  await own.close(100);
+});
+
 test('a peer that does not answer a PING is given up', async () => {
   const { createServer } = await import('node:net');
   let frozen = false;
