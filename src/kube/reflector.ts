@@ -6,7 +6,7 @@ import { AmbitError, messageOf } from '../base/errors.ts';
 import { logger } from '../telemetry/log.ts';
 import { kubeErrors } from './errors.ts';
 import { LineSplitter } from './json-lines.ts';
-import type { KubeClient, KubeStream } from './kube-client.ts';
+import type { KubeClient } from './kube-client.ts';
 import { hasStatus, KubeRequestError } from './kube-request-error.ts';
 import { listPages } from './list-pages.ts';
 import { makeCounters, type ReflectorCounters } from './reflector-counters.ts';
@@ -166,41 +166,34 @@ export class Reflector<T> {
   }
 
   async #watch(resourceVersion: string): Promise<void> {
+    const { client, path, fieldSelector, labelSelector } = this.#options;
     const [min, max] = this.#timing.watchSeconds;
     const timeoutSeconds = Math.round(min + Math.random() * (max - min));
-    const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), timeoutSeconds * 1000 + this.#timing.overdueMs);
+    const limit = AbortSignal.timeout(timeoutSeconds * 1000 + this.#timing.overdueMs);
+    const query = {
+      watch: true,
+      allowWatchBookmarks: true,
+      resourceVersion,
+      timeoutSeconds,
+      fieldSelector,
+      labelSelector,
+    };
+    const signal = AbortSignal.any([this.#stop.signal, limit]);
     const startedAt = performance.now();
     const told = this.counters.events + this.counters.bookmarks;
     this.counters.watches++;
     try {
-      await this.#follow(await this.#openWatch(resourceVersion, timeoutSeconds, limit.signal));
+      const stream = await client.stream({ path, query, signal, timeoutMs: this.#timing.answerMs });
+      this.#state = 'watching';
+      this.#noteAnswer();
+      await this.#follow(stream);
     } catch (thrown) {
-      if (!limit.signal.aborted) throw thrown;
+      if (!limit.aborted) throw thrown;
       this.counters.overdue++;
-    } finally {
-      clearTimeout(timer);
     }
     const isShort = performance.now() - startedAt < this.#timing.shortWatchMs;
     if (!isShort || told !== this.counters.events + this.counters.bookmarks) return;
-    throw kubeErrors.AMBIT_KUBE_UNREACHABLE(`watching ${this.#options.path} ended at once`);
-  }
-
-  async #openWatch(version: string, timeoutSeconds: number, limit: AbortSignal): Promise<KubeStream> {
-    const { client, path, fieldSelector, labelSelector } = this.#options;
-    const selectors = { fieldSelector, labelSelector };
-    const query = {
-      watch: true,
-      allowWatchBookmarks: true,
-      resourceVersion: version,
-      timeoutSeconds,
-      ...selectors,
-    };
-    const signal = AbortSignal.any([this.#stop.signal, limit]);
-    const stream = await client.stream({ path, query, signal, timeoutMs: this.#timing.answerMs });
-    this.#state = 'watching';
-    this.#noteAnswer();
-    return stream;
+    throw kubeErrors.AMBIT_KUBE_UNREACHABLE(`watching ${path} ended at once`);
   }
 
   async #follow(stream: AsyncIterable<Buffer>): Promise<void> {

@@ -81,19 +81,12 @@ const rules: Check<PodFacts> = {
       findings
         .filter(({ kind, at }) => kind === BYPASSED || facts.now - Date.parse(at ?? '') < RECENT_MS)
         .map(({ kind, at = '', detail = '' }): Finding => {
-          const cause = `${kind ?? 'finding'} at ${at}: ${shortened(detail)}`;
+          const cause = `${kind ?? 'finding'} at ${at}: ${detail}`;
           const object = `pod/${namespace}/${name}`;
           return kind === BYPASSED ? error(cause, { object }) : warning(cause, { object });
         }),
     ),
 };
-
-/** One rule is enough to see which. */
-const MAX_DETAIL = 120;
-
-function shortened(detail: string): string {
-  return detail.length > MAX_DETAIL ? `${detail.slice(0, MAX_DETAIL)}…` : detail;
-}
 
 const annotationsUnderstood: Check<PodFacts> = {
   code: 'AMBIT_CHECK_POD_OPTIONS',

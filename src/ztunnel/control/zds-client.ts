@@ -18,7 +18,8 @@ import type { PodRegistry } from './pod-registry.ts';
 
 const log = logger('zds');
 const RECONNECT_MIN_MS = 10;
-const RECONNECT_MAX_MS = 15_000;
+/** The agent is on the same machine and has this one client; pods that start wait until both know each other again. */
+const RECONNECT_MAX_MS = 1000;
 
 export interface ZdsEvents {
   /** The agent has told of every pod it knows. */
