@@ -45,3 +45,4 @@ step "cluster" "$testbed/up.sh" "$archive"
 step "tests of the bare cluster" tests test/cluster/bare-*.test.ts
 step "installation" in_cluster ambit install
 step "tests of the mesh" tests test/cluster/mesh-*.test.ts
+step "tests of its removal" tests test/cluster/removal.test.ts
