@@ -109,6 +109,23 @@ test('the root is put into a new namespace, and back where it was changed or del
   await soon('the root again', async () => (await cluster.roots('late')) === root);
 });
 
+test('a namespace whose root somebody else keeps changing is left alone for a while', async () => {
+  await cluster.namespace('contested');
+  const path = '/api/v1/namespaces/contested/configmaps/istio-ca-root-cert';
+  const root = await cluster.roots();
+  await soon('the root', async () => (await cluster.roots('contested')) === root);
+  const deferred = async () => {
+    const counts = await Promise.all(
+      replicas().map((one) => one.metric(/^ambit_controlplane_root_writes_total\{result="deferred"/)),
+    );
+    return counts.some((count) => count > 0);
+  };
+  await soon('the end of patience', async () => {
+    await cluster.patch(path, { data: { 'root-cert.pem': `of somebody else ${performance.now()}` } });
+    return deferred();
+  });
+});
+
 test('a node proxy has the identities of its node from either replica, and no others', async () => {
   for (const replica of replicas()) {
     const chain = await certificate(replica, proxyToken, 'shop/web');
@@ -211,6 +228,19 @@ test('a policy says what of it is enforced, in its status and by an Event, once 
   await cluster.namespace('after-the-policy');
   await soon('what comes after', async () => (await cluster.roots('after-the-policy')) !== '');
   assert.equal((await cluster.request<WithStatus>('GET', path)).metadata.resourceVersion, before);
+});
+
+test('a Service that is bound to a waypoint that is not there says so', async () => {
+  cluster.apply(SERVICE.replace('name: web', 'name: bound'));
+  const path = '/api/v1/namespaces/shop/services/bound';
+  await cluster.patch(path, { metadata: { labels: { 'istio.io/use-waypoint': 'nowhere' } } });
+  const condition = async () => {
+    const { status } = await cluster.request<WithStatus>('GET', path);
+    return status?.conditions?.find(({ type }) => type === 'istio.io/WaypointBound');
+  };
+  assert.equal((await soon('the condition', condition)).status, 'False');
+  await cluster.patch(path, { metadata: { labels: { 'istio.io/use-waypoint': null } } });
+  await soon('its end', async () => (await condition()) === undefined);
 });
 
 test("hosts without an address get one of each family, which they keep, and which is nobody else's", async () => {

@@ -59,10 +59,21 @@ export interface TokenReviewCounters {
   failed: number;
   /** Answered from memory. */
   remembered: number;
+  /** Not asked because too many questions were under way. */
+  busy: number;
+  /** Answers that had to make room for others. */
+  forgotten: number;
 }
 
 export class TokenReviewVerifier implements TokenVerifier {
-  readonly counters: TokenReviewCounters = { accepted: 0, refused: 0, failed: 0, remembered: 0 };
+  readonly counters: TokenReviewCounters = {
+    accepted: 0,
+    refused: 0,
+    failed: 0,
+    remembered: 0,
+    busy: 0,
+    forgotten: 0,
+  };
   readonly #options: Required<TokenReviewOptions>;
   /** By the hash of the token: tokens themselves are not kept. The oldest answers come first. */
   readonly #answers = new Map<string, Answer>();
@@ -81,7 +92,10 @@ export class TokenReviewVerifier implements TokenVerifier {
     if (known !== undefined) return known;
     const running = this.#reviews.get(key);
     if (running !== undefined) return running;
-    if (this.#reviews.size >= MAX_REVIEWS) throw unverified(`${MAX_REVIEWS} others are being verified`);
+    if (this.#reviews.size >= MAX_REVIEWS) {
+      this.counters.busy++;
+      throw unverified(`${MAX_REVIEWS} others are being verified`);
+    }
     const review = this.#review(token, key, expiresMs).finally(() => this.#reviews.delete(key));
     this.#reviews.set(key, review);
     return review;
@@ -136,6 +150,7 @@ export class TokenReviewVerifier implements TokenVerifier {
     this.#answers.set(key, answer);
     for (const oldest of this.#answers.keys()) {
       if (this.#answers.size <= MAX_ANSWERS) return;
+      this.counters.forgotten++;
       this.#answers.delete(oldest);
     }
   }

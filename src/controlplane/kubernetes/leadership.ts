@@ -5,10 +5,9 @@ import type { KubeClient } from '../../kube/kube-client.ts';
 import { LeaseElection } from '../../kube/lease-election.ts';
 import type { ObjectSource } from '../../objects/object-source.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
-import type { KeyedQueueCounters } from '../keyed-queue.ts';
 import type { MeshController } from '../mesh-controller.ts';
 import { ObjectEvents } from './object-events.ts';
-import { RootConfigMaps } from './root-config-maps.ts';
+import { RootConfigMaps, type RootWriteCounters } from './root-config-maps.ts';
 import { RootTrustBundle } from './root-trust-bundle.ts';
 
 export const LEASE_NAME = 'ambit-controlplane';
@@ -28,7 +27,7 @@ export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #election: LeaseElection;
   /** Of all times that this replica has led. */
-  readonly rootWrites: KeyedQueueCounters = { done: 0, failed: 0 };
+  readonly rootWrites: RootWriteCounters = { done: 0, failed: 0, deferred: 0 };
   #authority: CertificateAuthority | undefined;
   #controller: MeshController | undefined;
   #stopped = false;

@@ -19,6 +19,11 @@ export const ROOT_KEY = 'root-cert.pem';
 /** Repairs of one namespace at once, and then one in half a minute: two control planes must not fight without end. */
 export const REPAIRS = { burst: 5, perSecond: 1 / 30 } as const;
 
+export interface RootWriteCounters extends KeyedQueueCounters {
+  /** Repairs that wait because there were too many of the same namespace. */
+  deferred: number;
+}
+
 export interface RootConfigMapsOptions {
   readonly client: KubeClient;
   /** Tells of namespaces. */
@@ -27,7 +32,7 @@ export interface RootConfigMapsOptions {
   readonly roots: () => string;
   /** Field manager of what this process writes. */
   readonly writer: string;
-  readonly counters: KeyedQueueCounters;
+  readonly counters: RootWriteCounters;
 }
 
 /** Needs `list` and `watch` of ConfigMaps of this name, and `create` and `patch` of ConfigMaps. */
@@ -100,6 +105,7 @@ export class RootConfigMaps {
     const repairs = this.#repairs.get(namespace) ?? new TokenBucket(REPAIRS, nowMs);
     this.#repairs.set(namespace, repairs);
     if (repairs.take(nowMs)) return this.#queue.put(namespace, () => this.#write(namespace));
+    this.#options.counters.deferred++;
     log.warn('somebody else changes the root certificates all the time', {
       namespace,
       name: ROOT_CONFIG_MAP,

@@ -113,7 +113,8 @@ test('an API server that does not answer is asked again at the next call', async
   await assert.rejects(bench.verifier.verify(token), { ...unverified, message: /connection refused/ });
   bench.answer = async () => ACCEPTED;
   assert.deepEqual(await bench.verifier.verify(token), CALLER);
-  assert.deepEqual(bench.verifier.counters, { accepted: 1, refused: 0, failed: 1, remembered: 0 });
+  const { accepted, refused, failed } = bench.verifier.counters;
+  assert.deepEqual({ accepted, refused, failed }, { accepted: 1, refused: 0, failed: 1 });
 });
 
 test('users who are no service account, and answers for other audiences, are refused', async () => {
@@ -165,4 +166,6 @@ test('a flood of tokens neither floods the API server nor fills the memory', asy
   await bench.verifier.verify(bench.token({ jti: 0 }));
   await bench.verifier.verify(bench.token({ jti: `b${MAX_ANSWERS - 1}` }));
   assert.equal(bench.asked.length, before + 1);
+  const { busy, forgotten } = bench.verifier.counters;
+  assert.deepEqual({ busy, forgotten }, { busy: 1, forgotten: MAX_REVIEWS + 1 });
 });
