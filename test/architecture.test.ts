@@ -185,3 +185,29 @@ test('every error code is explained in docs/errors.md', () => {
     [],
   );
 });
+
+/** What is loaded with a file, `import()` and types left out. */
+function loadedWith(path: string, loaded = new Set<string>()): ReadonlySet<string> {
+  const file = sources.find((source) => source.path === path);
+  if (file === undefined || loaded.has(path)) return loaded;
+  loaded.add(path);
+  const imports = [...file.text.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)'/gms)];
+  for (const [, specifier] of imports) {
+    if (specifier!.startsWith('.')) loadedWith(targetOf(file, specifier!), loaded);
+    else loaded.add(specifier!);
+  }
+  return loaded;
+}
+
+test('who has no cluster loads nothing for one, and only a kubeconfig loads the Kubernetes library', () => {
+  for (const entry of ['cni/command', 'controlplane/command', 'ztunnel/main', 'sandbox/command']) {
+    const kube = [...loadedWith(`src/${entry}.ts`)].filter((path) => path.startsWith('src/kube/'));
+    assert.deepEqual(kube, [], entry);
+  }
+  const source = loadedWith('src/kube/kubernetes-source.ts');
+  assert.ok(source.has('undici') && source.has('src/kube/reflector.ts'));
+  for (const entry of readdirSync(join(ROOT, 'src/kube'))) {
+    const library = loadedWith(`src/kube/${entry}`).has('@kubernetes/client-node');
+    assert.equal(library, entry === 'kubeconfig.ts', entry);
+  }
+});

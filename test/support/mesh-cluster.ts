@@ -13,9 +13,12 @@ import { GrpcCertificateClient } from '../../src/xds/certificate-client.ts';
 import { DeltaClient } from '../../src/xds/delta-client.ts';
 import { applyUpdate, MESH_TYPE_URLS } from '../../src/xds/mesh-resources.ts';
 import { BareApiServer } from './cluster/bare-api-server.ts';
+import { eventuallyAnswers } from './eventually.ts';
 
 const DAEMONSET = join(import.meta.dirname, '../../daemonset');
 const SYSTEM = 'ambit-system';
+/** From the start of the first replica until it leads and has published them. */
+const ROOTS_DEADLINE_MS = 60_000;
 const MERGE_PATCH = 'application/merge-patch+json';
 
 export interface PodFacts {
@@ -26,6 +29,7 @@ export interface PodFacts {
   readonly ips?: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly hostNetwork?: boolean;
 }
 
 interface Stored {
@@ -81,23 +85,13 @@ export class MeshCluster implements AsyncDisposable {
 
   /** A pod that runs and is ready; returns its uid. */
   async pod(facts: PodFacts): Promise<string> {
-    const {
-      namespace,
-      name,
-      node,
-      serviceAccount = 'default',
-      ips = [],
-      labels = {},
-      annotations = {},
-    } = facts;
+    const { namespace, name, node, serviceAccount = 'default', ips = [], hostNetwork = false } = facts;
+    const { labels = {}, annotations = {} } = facts;
     const path = `/api/v1/namespaces/${namespace}/pods`;
+    const containers = [{ name: 'main', image: 'none' }];
     const { metadata } = await this.request<Stored>('POST', path, {
       metadata: { name, labels, annotations },
-      spec: {
-        nodeName: node,
-        serviceAccountName: serviceAccount,
-        containers: [{ name: 'main', image: 'none' }],
-      },
+      spec: { nodeName: node, serviceAccountName: serviceAccount, hostNetwork, containers },
     });
     await this.patch(`${path}/${name}/status`, {
       status: {
@@ -226,9 +220,10 @@ export class RunningControlPlane implements AsyncDisposable {
 
   async #connection(token: string) {
     const serverName = 'ambit-controlplane.ambit-system.svc';
+    const roots = await eventuallyAnswers('the roots', () => this.#cluster.roots(), ROOTS_DEADLINE_MS);
     return {
       target: { host: '127.0.0.1', port: this.#server.xdsPort, serverName },
-      roots: { kind: 'file' as const, path: this.#cluster.file(await this.#cluster.roots()) },
+      roots: { kind: 'file' as const, path: this.#cluster.file(roots) },
       credentials: new CallCredentials({ tokenPath: this.#cluster.file(token), clusterId: 'Kubernetes' }),
     };
   }

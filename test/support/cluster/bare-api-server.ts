@@ -133,6 +133,17 @@ export class BareApiServer implements AsyncDisposable {
     return execFileSync(join(this.#programs, 'kubectl'), command, { input, encoding: 'utf8', stdio: 'pipe' });
   }
 
+  /** Runs these controllers of Kubernetes until the end; by default there is none. */
+  startControllers(...names: readonly string[]): void {
+    this.#spawn('kube-controller-manager', {
+      kubeconfig: this.kubeconfig(),
+      controllers: names.join(','),
+      'leader-elect': 'false',
+      'bind-address': '127.0.0.1',
+      'secure-port': '0',
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     for (const child of this.#children) {

@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { LAUNCHER, type Outcome, run } from './ambit.ts';
+import { LAUNCHER, type Outcome, run } from '../../support/ambit-command.ts';
 
 const ROOT = dirname(dirname(LAUNCHER));
 const scratch = mkdtempSync(join(realpathSync(tmpdir()), 'ambit launcher '));

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { HttpEndpoint, jsonResponse } from '../../../src/telemetry/http-endpoint.ts';
 import { adminEndpoint } from '../../../src/ztunnel/admin/admin-server.ts';
-import { ambit, LAUNCHER } from './ambit.ts';
+import { ambit, LAUNCHER } from '../../support/ambit-command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ambit-cli-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { completeWords } from '../../../../src/cli/completion/complete-words.ts';
 import { SHELL_SCRIPTS } from '../../../../src/cli/completion/shell-scripts.ts';
 import { createProgram } from '../../../../src/cli/program.ts';
-import { ambit } from '../ambit.ts';
+import { ambit } from '../../../support/ambit-command.ts';
 
 const program = createProgram();
 
