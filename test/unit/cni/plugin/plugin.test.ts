@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import type { SandboxRequest } from '../../../../src/cni/enrolment-manager.ts';
 import { cniErrors } from '../../../../src/cni/errors.ts';
 import { PluginKubeconfig } from '../../../../src/cni/install/plugin-kubeconfig.ts';
@@ -127,13 +128,23 @@ test('without the agent the API server decides: who stays out starts, who belong
     [objectsOf('none', { uid: 'x', annotations: { 'kubernetes.io/config.mirror': 'uid-web' } }), true],
     [{}, false],
   ];
-  for (const [objects, isFine] of cases) {
+  const judge = async ([objects, isFine]: (typeof cases)[number]) => {
     const run = new RunDir(t);
     await run.startCluster(objects);
     const { status, output } = await plugin.add(run.config, WEB);
     assert.equal(status === 0, isFine, output);
     if (!isFine) assert.match(errorIn(output).msg, /shop\/web .*does not start before the node agent/);
-  }
+  };
+  await Promise.all(cases.map(judge));
+});
+
+test('an agent that is back after a few seconds is waited for', async (t) => {
+  const run = new RunDir(t);
+  const added = plugin.add(run.config, WEB);
+  await setTimeoutAsync(1_000);
+  await run.startAgent();
+  assert.equal((await added).status, 0);
+  assert.equal(run.requests.length, 1);
 });
 
 test('an agent that has not heard of the pod yet leaves it to the API server', async (t) => {
@@ -157,13 +168,14 @@ test('without agent and API server nobody starts but pods of excluded namespaces
 });
 
 test('an expired token, another server and a broken kubeconfig are no answer', async (t) => {
-  const run = new RunDir(t);
-  await run.startCluster(objectsOf('none'));
-  const path = join(run.path, 'ambit-cni-kubeconfig');
-  for (const text of ['', '{}', '{"clusters":[{"cluster":{"server":"https://localhost:1"}}]}', '[1']) {
-    writeFileSync(path, text);
+  const check = async (text: string) => {
+    const run = new RunDir(t);
+    await run.startCluster(objectsOf('none'));
+    writeFileSync(join(run.path, 'ambit-cni-kubeconfig'), text);
     assert.equal((await plugin.add(run.config, WEB)).status, 1, text);
-  }
+  };
+  const texts = ['', '{}', '{"clusters":[{"cluster":{"server":"https://localhost:1"}}]}', '[1'];
+  await Promise.all(texts.map(check));
 });
 
 test('taking a sandbox away succeeds as often as it is asked, with the agent and without', async (t) => {
