@@ -52,6 +52,8 @@ export class LeaseElection {
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #seen: { readonly resourceVersion: string | undefined; readonly atMs: number } | undefined;
+  /** As this process has left it. */
+  #written: Lease | undefined;
   #holder = '';
   #leading: AbortController | undefined;
   /** Until when this process may act as the leader, by the monotonic clock. */
@@ -100,11 +102,13 @@ export class LeaseElection {
   async #try(): Promise<void> {
     const startedAt = performance.now();
     try {
-      const lease = await this.#read();
+      // What the leader has written is believed to be there still: if it is not, the server refuses.
+      const lease = this.#written ?? (await this.#read());
       if (lease !== undefined && !this.#isFree(lease)) return this.#lose('taken by another process');
       await this.#write(lease);
       this.#hold(startedAt);
     } catch (thrown) {
+      this.#written = undefined;
       if (this.#stop.signal.aborted) return;
       const level = hasStatus(thrown, 409) ? 'debug' : 'warn';
       log.log(level, 'the lease could not be renewed', {
@@ -191,11 +195,14 @@ export class LeaseElection {
     const method = before === undefined ? 'POST' : 'PUT';
     const stored = await this.#request<Lease>({ method, path: this.#path(before !== undefined), body });
     this.#seen = { resourceVersion: stored.metadata.resourceVersion, atMs: performance.now() };
+    this.#written = stored;
   }
 
   #request<T>(request: { method?: 'POST' | 'PUT'; path: string; body?: unknown }): Promise<T> {
-    // A request that outlives the leadership must not be one that renews it.
-    return this.#options.client.request({ ...request, timeoutMs: this.#renewDeadlineMs / 2 });
+    const { signal } = this.#stop;
+    // A request that outlives the leadership must not be one that renews it. Giving the lease back is not interrupted.
+    const limits = { timeoutMs: this.#renewDeadlineMs / 2, ...(!signal.aborted && { signal }) };
+    return this.#options.client.request({ ...request, ...limits });
   }
 
   #path(named: boolean): string {

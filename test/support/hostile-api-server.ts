@@ -94,8 +94,12 @@ export class HostileApiServer implements AsyncDisposable {
 
   /** @param token asked for each request */
   client(token: () => string = () => GOOD_TOKEN, onRenew: () => void = () => {}): Promise<KubeClient> {
+    return KubeClient.with(this.credentials(token, onRenew));
+  }
+
+  credentials(token: () => string = () => GOOD_TOKEN, onRenew: () => void = () => {}): KubeCredentials {
     const { port } = this.#server.address() as AddressInfo;
-    const credentials: KubeCredentials = {
+    return {
       server: new URL(`https://localhost:${port}`),
       namespace: 'default',
       proxy: undefined,
@@ -103,7 +107,6 @@ export class HostileApiServer implements AsyncDisposable {
       headers: async () => ({ authorization: `Bearer ${token()}` }),
       renew: onRenew,
     };
-    return KubeClient.with(credentials);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

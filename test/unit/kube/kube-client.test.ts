@@ -1,9 +1,12 @@
 /** Requests of the client: what goes out, and what becomes of every kind of answer. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { KubeClient } from '../../../src/kube/kube-client.ts';
+import { KubeClient } from '../../../src/kube/kube-client.ts';
 import { KubeRequestError } from '../../../src/kube/kube-request-error.ts';
 import {
   answerJson,
@@ -150,8 +153,7 @@ test('a signal ends a request with its own reason', async (t) => {
 test('a server with another certificate is not talked to', async (t) => {
   const { server } = await connected(t);
   const client = await server.client();
-  const other = await import('../../../src/kube/kube-client.ts');
-  const stranger = await other.KubeClient.with({
+  const stranger = await KubeClient.with({
     server: client.server,
     namespace: 'default',
     proxy: undefined,
@@ -162,6 +164,27 @@ test('a server with another certificate is not talked to', async (t) => {
   await assert.rejects(stranger.request({ path: THINGS_PATH }), { code: 'AMBIT_KUBE_UNREACHABLE' });
   assert.equal(server.requests.length, 0);
   await Promise.all([client.close(), stranger.close()]);
+});
+
+test('an HTTP proxy that a kubeconfig names is gone through', async (t) => {
+  const { server } = await connected(t);
+  const tunnels: string[] = [];
+  const proxy = createServer().listen(0, '127.0.0.1');
+  proxy.on('connect', (request, near: Socket) => {
+    tunnels.push(request.url ?? '');
+    const [host, port] = (request.url ?? '').split(':');
+    const far = connect(Number(port), host, () => near.write('HTTP/1.1 200 OK\r\n\r\n'));
+    near.pipe(far).pipe(near);
+    near.on('error', () => far.destroy());
+    far.on('error', () => near.destroy());
+  });
+  await once(proxy, 'listening');
+  const { port } = proxy.address() as AddressInfo;
+  const client = await KubeClient.with({ ...server.credentials(), proxy: `http://127.0.0.1:${port}` });
+  await client.request({ path: THINGS_PATH });
+  assert.equal(tunnels[0], client.server.host);
+  await client.close();
+  proxy.close();
 });
 
 test('the path of a kind is asked for once, and again when a kind is missing', async (t) => {

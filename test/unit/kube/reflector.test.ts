@@ -44,7 +44,7 @@ function saying(...lines: readonly string[]): Misbehaviour {
 
 test('a list comes in pages, and is followed by a watch that asks for bookmarks and for a random time', async (t) => {
   const things = await ReflectedThings.start(t);
-  for (let i = 0; i < 1203; i++) things.server.put(`thing-${i}`, '1');
+  for (let i = 0; i < 603; i++) things.server.put(`thing-${i}`, '1');
   things.reflector.start();
   await things.reflector.synced;
   assert.ok(things.agrees());
@@ -53,9 +53,9 @@ test('a list comes in pages, and is followed by a watch that asks for bookmarks 
   assert.deepEqual(
     [first, second, third].map((one) => [one?.query.get('limit'), one?.query.get('continue')]),
     [
-      ['500', null],
-      ['500', '500'],
-      ['500', '1000'],
+      ['250', null],
+      ['250', '250'],
+      ['250', '500'],
     ],
   );
   assert.equal(watch?.query.get('allowWatchBookmarks'), 'true');
