@@ -141,7 +141,8 @@ export class Reflector<T> {
   }
 
   async #list(): Promise<void> {
-    this.#state = 'listing';
+    // Asking again whether a kind is installed by now is nothing new.
+    if (this.#state !== 'absent') this.#state = 'listing';
     const { client, path, fieldSelector, labelSelector, fromCache = false, decode, onList } = this.#options;
     const isFirst = this.counters.lists === 0;
     this.counters.lists++;
