@@ -8,6 +8,8 @@ import { eventually } from './eventually.ts';
 import { encodePlan, type ProxyPlan } from './proxy-process-main.ts';
 
 const PROGRAM = join(import.meta.dirname, 'proxy-process-main.ts');
+/** Those that the DaemonSet gives it: setns() needs the one, SO_MARK and IP_TRANSPARENT the other. */
+const CAPABILITIES = '-all,+net_admin,+sys_admin';
 const START_DEADLINE_MS = 60_000;
 
 export class ProxyProcess {
@@ -15,7 +17,8 @@ export class ProxyProcess {
   #output = '';
 
   private constructor(plan: ProxyPlan) {
-    this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM], {
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
+    this.#child = spawn('setpriv', [`--bounding-set=${CAPABILITIES}`, ...node], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
