@@ -64,9 +64,10 @@ image: setup ## The container image for amd64 and arm64 as archives in build/ (I
 chart: setup ## The Helm chart in build/chart/, and packed
 	@$(NODE) scripts/packaging/write-chart.ts
 
-errors-page: setup ## Writes docs/errors.md and the table of checks in docs/troubleshooting.md out of the sources
+errors-page: setup ## Writes the tables of errors, checks and settings into docs/ out of the sources
 	$(NODE) scripts/write-errors-page.ts
 	$(NODE) scripts/write-checks-table.ts
+	$(NODE) scripts/write-settings-table.ts
 
 crds: setup ## Writes daemonset/crds/ out of the schemas in scripts/crds/
 	$(NODE) scripts/write-crds.ts
