@@ -28,6 +28,10 @@ export const kubeErrors = errorCatalogue({
     side: 'config',
     hint: 'The API server does not serve this kind: install its CustomResourceDefinition, or check the spelling.',
   },
+  AMBIT_KUBE_VERSION_UNSERVED: {
+    side: 'config',
+    hint: 'The CustomResourceDefinition is too old: install the one of this version, or a newer one of Istio or the Gateway API.',
+  },
   AMBIT_KUBE_RESPONSE_INVALID: {
     side: 'control-plane',
     retryable: true,

@@ -14,6 +14,7 @@ import { logger } from '../telemetry/log.ts';
 import type { MetricSet } from '../telemetry/metric-set.ts';
 import { apiVersionOf, groupPath } from './api-discovery.ts';
 import { type DecodedObject, decodeObject } from './decode.ts';
+import { isInstalled } from './installed-kinds.ts';
 import type { KubeClient } from './kube-client.ts';
 import { KUBE_METRICS, tellKind, tellWrites } from './kube-metrics.ts';
 import { ObjectView } from './object-view.ts';
@@ -124,10 +125,9 @@ export class KubernetesSource implements ObjectSource {
   }
 
   #reader(client: KubeClient, kind: ObjectKind, options: KubernetesSourceOptions): KindReader {
-    const { group, plural, namespaced } = KINDS[kind];
+    const { plural, namespaced } = KINDS[kind];
     const apiVersion = apiVersionOf(KINDS[kind]);
     const fieldSelector = options.fieldSelectors?.[kind];
-    const isOptional = group.includes('.') && group !== 'discovery.k8s.io';
     const reflector = new Reflector<DecodedObject>({
       client,
       path: `${groupPath(apiVersion)}/${plural}`,
@@ -137,8 +137,7 @@ export class KubernetesSource implements ObjectSource {
       decode: (raw) => decodeObject(kind, raw),
       onList: (objects) => this.#note(reader, { type: 'list', objects }),
       onEvents: (events) => this.#note(reader, { type: 'events', events }),
-      isAbsent: async () =>
-        isOptional && !(await client.resources(apiVersion)).some((resource) => resource.name === plural),
+      isAbsent: async () => !(await isInstalled(client, kind)),
       ...(options.timing !== undefined && { timing: options.timing }),
     });
     const reader: KindReader = { kind, reflector, view: new ObjectView(), pending: [] };

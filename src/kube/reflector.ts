@@ -65,7 +65,10 @@ export interface ReflectorOptions<T> {
   readonly labelSelector?: string | undefined;
   /** The first list may come out of the server's memory: cheap for it, and a little old. */
   readonly fromCache?: boolean;
-  /** Whether the kind is really not installed when its path is not found; absent: it always is. */
+  /**
+   * Whether the kind is not installed, asked when its path is not found; without it, it always is installed. What this
+   * throws is why the kind cannot be read.
+   */
   readonly isAbsent?: () => Promise<boolean>;
   /** Keeps what is wanted of an object; nothing else of it stays in memory. */
   readonly decode: (raw: RawObject) => T;
@@ -235,8 +238,8 @@ export class Reflector<T> {
 
   /** Decides what is to be done next, and waits. */
   async #recover(thrown: unknown): Promise<void> {
-    if (hasStatus(thrown, 404) && (await this.#isAbsent())) return this.#waitUntilInstalled();
-    const error = asError(thrown);
+    const error = hasStatus(thrown, 404) ? await this.#reasonOfAbsence(thrown) : asError(thrown);
+    if (error === undefined) return this.#waitUntilInstalled();
     this.counters.failures++;
     if (error.code === 'AMBIT_KUBE_RESPONSE_INVALID' || error.code === 'AMBIT_KUBE_RESPONSE_TOO_LARGE') {
       this.counters.undecodable++;
@@ -258,11 +261,12 @@ export class Reflector<T> {
     await this.#sleep(waitMs);
   }
 
-  async #isAbsent(): Promise<boolean> {
+  /** undefined when the kind is not installed, which is nobody's fault. */
+  async #reasonOfAbsence(notFound: unknown): Promise<AmbitError | undefined> {
     try {
-      return (await this.#options.isAbsent?.()) ?? false;
-    } catch {
-      return false;
+      return (await this.#options.isAbsent?.()) === true ? undefined : asError(notFound);
+    } catch (thrown) {
+      return asError(thrown);
     }
   }
 

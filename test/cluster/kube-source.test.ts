@@ -176,6 +176,28 @@ test('a kind that is installed later is picked up, and empty again when it is ta
   assert.deepEqual(gateways.source.problems, []);
 });
 
+test('a kind that is there in an older version only is a problem, and not taken for missing', async () => {
+  const definition = looseDefinition(
+    'security.istio.io',
+    'PeerAuthentication',
+    'peerauthentications',
+    'v1beta1',
+  );
+  await installDefinition(admin, definition);
+  const client = await KubeClient.connect({ kubeconfig: api.kubeconfig() });
+  const source = new KubernetesSource(client, { kinds: ['PeerAuthentication'], writer: 'test' });
+  const start = source.start();
+  const problem = await eventually(
+    'told',
+    () => source.problems.find(({ code }) => code.endsWith('UNSERVED')),
+    30_000,
+  );
+  assert.match(problem.message, /PeerAuthentication of security\.istio\.io as v1beta1, not as v1/);
+  source.stop();
+  await assert.rejects(start, { code: 'AMBIT_KUBE_STOPPED' });
+  await client.close();
+});
+
 test('several writers keep their own conditions on one object, and remove none of each other', async () => {
   await installDefinition(
     admin,

@@ -38,7 +38,7 @@ export async function deletePod(client: KubeClient, namespace: string, name: str
 }
 
 /** A CustomResourceDefinition whose objects may be anything. */
-export function looseDefinition(group: string, kind: string, plural: string) {
+export function looseDefinition(group: string, kind: string, plural: string, version = 'v1') {
   const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -53,7 +53,7 @@ export function looseDefinition(group: string, kind: string, plural: string) {
       scope: 'Namespaced',
       versions: [
         {
-          name: 'v1',
+          name: version,
           served: true,
           storage: true,
           schema: { openAPIV3Schema: schema },

@@ -2,9 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { podFacts } from '../../../src/cni/pod-facts.ts';
+import { decodeObject } from '../../../src/kube/decode.ts';
 import { project } from '../../../src/kube/projection.ts';
 import type { Pod } from '../../../src/objects/core-types.ts';
+import { OBJECT_KINDS } from '../../../src/objects/kinds.ts';
+
+/** Fields that are looked into. */
+const FIELDS = [
+  'containers',
+  'initContainers',
+  'dnsConfig',
+  'podIPs',
+  'conditions',
+  'ports',
+  'addresses',
+  'clusterIPs',
+];
 
 /** As a kubelet leaves it, shortened. */
 const POD = {
@@ -122,6 +137,23 @@ test('the node agent learns the same of a pod as it would from all of it', () =>
   const facts = podFacts(kept);
   assert.deepEqual({ ...facts, annotations: {} }, { ...podFacts(whole as Pod), annotations: {} });
   assert.equal(facts.annotations['ambient.istio.io/redirection'], 'enabled');
+});
+
+test('no object makes the reader fail: what is not understood is a problem of that object', () => {
+  const name = fc.stringMatching(/^[a-z]{1,8}$/);
+  const metadata = fc.tuple(
+    name,
+    fc.dictionary(fc.constantFrom('labels', 'annotations', 'ownerReferences'), fc.jsonValue()),
+  );
+  const part = fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom(...FIELDS), fc.jsonValue()));
+  const fields = fc.dictionary(fc.constantFrom('spec', 'status', 'endpoints', 'ports'), part);
+  fc.assert(
+    fc.property(fc.constantFrom(...OBJECT_KINDS), metadata, fields, (kind, [given, more], rest) => {
+      const { object, problems } = decodeObject(kind, { ...rest, metadata: { ...more, name: given } });
+      assert.ok(object !== undefined || problems.some(({ severity }) => severity === 'error'));
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test('objects without specification, status or metadata of theirs are taken as they are', () => {
