@@ -308,6 +308,11 @@ test('a process without permission says what it may not do, and goes on once it 
   };
   const client = await KubeClient.connect({ kubeconfig: api.kubeconfig(AGENT_TOKEN) });
   const source = new KubernetesSource(client, { kinds: ['Namespace', 'Pod'], writer: 'test' });
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => {
+    source.stop();
+    await client.close();
+  });
   const start = source.start();
   await eventually('named', () => source.problems.length === 2);
   assert.match(source.problems[1]?.message ?? '', /403.*cannot list resource "pods"/);
@@ -330,8 +335,6 @@ test('a process without permission says what it may not do, and goes on once it 
   });
   await start;
   assert.deepEqual(podNames(source), ['first']);
-  source.stop();
-  await client.close();
 });
 
 test('a watch that hears nothing for longer than half a minute is not cut, and still hears', async () => {

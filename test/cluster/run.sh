@@ -6,6 +6,7 @@ export CLUSTER=${CLUSTER:-test-$$}
 . "$(dirname "$0")/testbed/settings.sh"
 
 times=()
+failed=
 step() {
   local name=$1 start=$SECONDS
   shift
@@ -14,12 +15,14 @@ step() {
   times+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
+collect_logs() {
+  [ ! -e "$state" ] || "$testbed/collect-logs.sh" "$cache/logs/$CLUSTER-$(date +%H%M%S)" || true
+}
+
 finish() {
   local code=$?
   trap '' INT TERM
-  if [ $code != 0 ] && [ -e "$state" ]; then
-    "$testbed/collect-logs.sh" "$cache/logs/$CLUSTER-$(date +%H%M%S)" || true
-  fi
+  [ $code = 0 ] || [ -n "$failed" ] || collect_logs
   if [ -n "${KEEP:-}" ]; then
     say "the cluster $CLUSTER stays up: make cluster-down NAME=$CLUSTER"
   elif [ -e "$state" ]; then
@@ -33,16 +36,23 @@ trap 'exit 130' INT TERM
 
 in_cluster() { "$testbed/enter.sh" "$@"; }
 build() { "$testbed/requirements.sh" && "$testbed/build.sh" >/dev/null; }
-tests() { in_cluster "$checkout/scripts/run-ring.sh" 1 "$@"; }
+# What fails is remembered, with the logs of that moment, and the rest is tried all the same.
+tests() { scripts/run-ring.sh 1 "$@" || failed=yes; }
+cluster_tests() {
+  ! in_cluster scripts/run-ring.sh 1 "$@" || return 0
+  failed=yes
+  collect_logs
+}
 
 cd "$checkout"
 archive=build/ambit-$(case $(uname -m) in x86_64) echo amd64 ;; aarch64) echo arm64 ;; esac).tar
 mapfile -t api_tests < <(find test/cluster -name '*.test.ts' ! -name 'bare-*' ! -name 'mesh-*' ! -name 'removal*' | sort)
 step "build of Kubernetes" build
-step "tests with an API server alone" scripts/run-ring.sh 1 "${api_tests[@]}"
+step "tests with an API server alone" tests "${api_tests[@]}"
 step "image of Ambit" make --silent image "ARCH=$(basename "$archive" .tar | cut -d- -f2)"
 step "cluster" "$testbed/up.sh" "$archive"
-step "tests of the bare cluster" tests test/cluster/bare-*.test.ts
+step "tests of the bare cluster" cluster_tests test/cluster/bare-*.test.ts
 step "installation" in_cluster ambit install
-step "tests of the mesh" tests test/cluster/mesh-*.test.ts
-step "tests of its removal" tests test/cluster/removal.test.ts
+step "tests of the mesh" cluster_tests test/cluster/mesh-*.test.ts
+step "tests of its removal" cluster_tests test/cluster/removal.test.ts
+[ -z "$failed" ]
