@@ -3,7 +3,7 @@
 import type { Cluster } from '../cluster/cluster.ts';
 import { getIfThere } from '../cluster/cluster-api.ts';
 import type { Deployment, KubeObject } from '../cluster/kube-types.ts';
-import { COMPONENT_LABEL, COMPONENTS, CONTROL_PLANE } from '../cluster/mesh-names.ts';
+import { COMPONENT_LABEL, COMPONENTS, CONTROL_PLANE, type Component } from '../cluster/mesh-names.ts';
 import { versionOfSet } from '../cluster/part-version.ts';
 import { errors } from '../errors.ts';
 import { type ApplySettings, applyObjects } from './apply-objects.ts';
@@ -18,17 +18,34 @@ export interface InstallSettings extends ApplySettings {
   readonly wait: boolean;
 }
 
-/** Applies everything, and waits for the parts together: they need each other to become ready. */
+/**
+ * Applies everything. The control plane is waited for first where anything is: it publishes the root certificate, and a
+ * proxy whose pod is made before that is tried again by its kubelet only after a while.
+ */
 export async function install(
   cluster: Cluster,
   objects: readonly KubeObject[],
   settings: InstallSettings,
 ): Promise<void> {
   await applyFoundations(cluster, objects, settings);
-  await applyObjects(cluster, inApplyOrder(objects.filter(isWorkload)), settings);
-  if (settings.dryRun || !settings.wait) return;
-  for (const { component } of COMPONENTS) await waitForRollout(cluster, component, settings);
+  const waits = settings.wait && !settings.dryRun;
+  const workloads = inApplyOrder(objects.filter(isWorkload));
+  for (const [kind, components] of STAGES) {
+    await applyObjects(
+      cluster,
+      workloads.filter((one) => one.kind === kind),
+      settings,
+    );
+    if (!waits) continue;
+    for (const component of components) await waitForRollout(cluster, component, settings);
+  }
 }
+
+/** The agents and the proxies need each other to become ready. */
+const STAGES: readonly (readonly [string, readonly Component[]])[] = [
+  ['Deployment', ['controlplane']],
+  ['DaemonSet', ['cni', 'ztunnel']],
+];
 
 /**
  * The control plane first, then the agents, then the proxies: each step is waited for, so that older parts only ever
