@@ -97,4 +97,18 @@ describe('removal of the mesh', () => {
     await cluster.apply(clusterPod({ name: 'later', namespace: NAMESPACE, node: 'node3' }));
     await cluster.podReady(NAMESPACE, 'later');
   });
+
+  test('done again finds nothing to do, and with --purge takes the resource definitions', async () => {
+    await runCommand(['ambit', 'uninstall', '--yes'], { timeoutMs: UNINSTALL_TIMEOUT_MS });
+    const definitions = () => cluster.kubectl(['get', 'crds', '--output=name']);
+    assert.match(await definitions(), /authorizationpolicies\.security\.istio\.io/);
+    await runCommand(['ambit', 'uninstall', '--yes', '--purge'], { timeoutMs: UNINSTALL_TIMEOUT_MS });
+    assert.doesNotMatch(await definitions(), /istio\.io/);
+  });
+
+  test('leaves a cluster on which an installation is one from nothing', async () => {
+    await runCommand(['ambit', 'install'], { timeoutMs: UNINSTALL_TIMEOUT_MS });
+    await new Mesh(cluster).enrolled(NAMESPACE);
+    await runCommand(['ambit', 'check', '--wait', '60s'], { timeoutMs: UNINSTALL_TIMEOUT_MS });
+  });
 });

@@ -49,9 +49,9 @@ export async function uninstall(cluster: Cluster, settings: UninstallSettings): 
   if (annotated.length === 0) progress.done('no pod is redirected any more');
   await deleteWorkload(cluster, 'daemonsets', PROXY, settings);
   await deleteWorkload(cluster, 'deployments', CONTROL_PLANE, settings);
-  await deleteAll(cluster, await publishedRoots(cluster), progress);
-  await deleteAll(cluster, await labelledObjects(cluster), progress);
-  if (settings.purge) await deleteAll(cluster, await resourceDefinitions(cluster), progress);
+  await deleteAll(cluster, await publishedRoots(cluster), settings);
+  await deleteAll(cluster, await labelledObjects(cluster), settings);
+  if (settings.purge) await deleteAll(cluster, await resourceDefinitions(cluster), settings);
   for (const node of await taintedNodes(cluster)) await removeTaint(cluster, node);
   await deleteNamespace(cluster, settings);
   const left = [
@@ -98,11 +98,14 @@ async function deleteWorkload(
   await waitUntilGone(cluster, path, `${plural.slice(0, -1)}/${name}`, settings);
 }
 
-async function deleteAll(cluster: Cluster, found: readonly Found[], progress: Progress): Promise<void> {
-  for (const { path, name } of found) {
-    await deleteObject(cluster, path);
-    progress.done(`${name} deleted`);
-  }
+/** Some objects have finalizers, as resource definitions have for the sake of their objects. */
+async function deleteAll(
+  cluster: Cluster,
+  found: readonly Found[],
+  settings: UninstallSettings,
+): Promise<void> {
+  for (const { path } of found) await deleteObject(cluster, path);
+  for (const { path, name } of found) await waitUntilGone(cluster, path, name, settings);
 }
 
 /** A namespace that somebody else has made, or that holds the rest of something, is not ours to delete. */
