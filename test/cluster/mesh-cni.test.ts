@@ -1,13 +1,14 @@
 /** The node agent and its CNI plugin: nobody who belongs into the mesh runs outside of it, and nobody else is kept waiting. */
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
 import { isReady, type ListOf } from '../support/cluster/cluster-objects.ts';
 import { runCommand, tryCommand } from '../support/cluster/command.ts';
 import { MESH_NAMESPACE, Mesh } from '../support/cluster/mesh.ts';
-import { AMBIENT, HTTP_PORT, type Manifest, namespaceManifest } from '../support/mesh-manifests.ts';
+import { AMBIENT, HTTP_PORT, type Manifest, namespaceManifest, TCP_PORT } from '../support/mesh-manifests.ts';
 
 const MESHED = 'cni-meshed';
 const PLAIN = 'cni-plain';
@@ -147,6 +148,68 @@ describe('the node agent', () => {
     await cluster.rolledOut(MESH_NAMESPACE, agent);
     const { status } = await cluster.podReady(MESHED, 'waiting');
     for (const { fields } of await callsFrom([status.podIP!])) assert.equal(fields['src.identity'], IDENTITY);
+  });
+
+  test('an agent that is killed is followed by the next one, and no connection and no new pod suffers', async () => {
+    await cluster.apply(
+      clusterPod({ name: 'talker', namespace: MESHED, node: 'node2', container: toolsContainer() }),
+    );
+    await cluster.podReady(MESHED, 'talker');
+    await mesh.enrolled(MESHED);
+    const connection = await (await cluster.callerIn(MESHED, 'talker')).open(server, TCP_PORT);
+    await connection.exchange('before');
+    const agent = await mesh.podOn('cni', 'node2');
+    const restarts = agent.status.containerStatuses![0]!.restartCount;
+    await cluster.killContainer(agent);
+    await cluster.apply(callerPod('late', 'node2'));
+    const { status } = await cluster.podReady(MESHED, 'late');
+    await cluster.until('the agent runs again', async () => {
+      const next = await cluster.pod(MESH_NAMESPACE, agent.metadata.name);
+      return isReady(next) && next.status.containerStatuses![0]!.restartCount > restarts;
+    });
+    for (const { fields } of await callsFrom([status.podIP!])) assert.equal(fields['src.identity'], IDENTITY);
+    assert.equal(await connection.exchange('after'), 'after');
+    await connection.close();
+  });
+
+  test('a configuration of our own keeps off the network’s, and the taint goes when the agent is ready', async () => {
+    const node = 'node2';
+    const [name] = await confOn(node);
+    const setAgent = async (value: string) => {
+      const variables = [`OWN_CONFLIST=${value}`, `REMOVE_TAINT=${value}`];
+      await cluster.kubectl([
+        '--namespace',
+        MESH_NAMESPACE,
+        'set',
+        'env',
+        'daemonset/ambit-cni',
+        ...variables,
+      ]);
+      await cluster.rolledOut(MESH_NAMESPACE, 'daemonset/ambit-cni');
+    };
+    const rights = join(import.meta.dirname, '../../daemonset/components/node-taint/rbac.yaml');
+    await cluster.kubectl(['apply', '--server-side', '--filename', rights]);
+    await cluster.kubectl(['taint', 'node', node, 'ambit.io/agent-not-ready:NoSchedule']);
+    await setAgent('true');
+    const files = async () => (await cluster.nodes.run(node, 'ls', CONF_DIR)).trim().split('\n');
+    await cluster.until('our own file', async () => (await files()).includes('02-ambit-cni.conflist'));
+    assert.doesNotMatch(await cluster.nodes.run(node, 'cat', `${CONF_DIR}/${name}`), /ambit-cni/);
+    await cluster.until('the taint is gone', async () => {
+      const { spec } = await cluster.api.get<{ spec: { taints?: { key: string }[] } }>(
+        `/api/v1/nodes/${node}`,
+      );
+      return !spec.taints?.some(({ key }) => key === 'ambit.io/agent-not-ready');
+    });
+    await cluster.apply(callerPod('beside', node));
+    const { status } = await cluster.podReady(MESHED, 'beside');
+    for (const { fields } of await callsFrom([status.podIP!])) assert.equal(fields['src.identity'], IDENTITY);
+    await setAgent('false');
+    await cluster.kubectl(['delete', '--filename', rights]);
+    await cluster.until(
+      'our own file is gone',
+      async () => !(await files()).includes('02-ambit-cni.conflist'),
+    );
+    assert.ok(await isInstalled(node));
   });
 
   test('after a reboot of the node its pods are in the mesh from their first call on', async () => {
