@@ -12,7 +12,7 @@ import { MeshCluster } from '../support/mesh-cluster.ts';
 
 setLogLevels('error');
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const PODS = '/api/v1/namespaces/shop/pods';
 const ENROLLED = { 'ambient.istio.io/redirection': 'enabled' };
 const ZONES = { 'topology.kubernetes.io/region': 'eu', 'topology.kubernetes.io/zone': 'eu-1' };
