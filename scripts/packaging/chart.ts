@@ -19,6 +19,8 @@ import { defaultValues } from '../../src/install/values.ts';
  * `@@unless:setting:NAME@@` and `@@end@@` surround a variable that the setting may replace.
  */
 const MARK = /@@(\w+)(?::([\w.]+))?(?::(\w+))?@@/;
+/** As Helm reads it: `yes` without quotes would be a boolean. */
+const YAML_VERSION = '1.1';
 const NAMESPACE = '{{ .Release.Namespace }}';
 
 const HELPERS = `{{/* The reference of the image: a whole one is taken as it is. */}}
@@ -50,7 +52,8 @@ export function makeChart(): Map<string, string> {
     const path = `templates/${fileName(manifest)}`;
     files.set(path, template(manifest));
   }
-  for (const crd of readManifests('crds')) files.set(`crds/${crd.metadata.name}.yaml`, stringify(crd));
+  for (const crd of readManifests('crds'))
+    files.set(`crds/${crd.metadata.name}.yaml`, stringify(crd, { version: YAML_VERSION }));
   return files;
 }
 
@@ -84,7 +87,7 @@ function valuesLines(
     if (description === undefined) {
       return ['', `${indent}${key}:`, ...valuesLines(value, described, `${name}.`, `${indent}  `)];
     }
-    const yaml = stringify({ [key]: value })
+    const yaml = stringify({ [key]: value }, { version: YAML_VERSION })
       .trimEnd()
       .split('\n');
     return [`# ${description}.`, ...yaml].map((line) => `${indent}${line}`);
@@ -106,7 +109,10 @@ function template(manifest: Manifest): string {
       tree = marked(tree, target.path, setting);
     }
   }
-  const yaml = stringify(tree, { lineWidth: 0 }).replaceAll(DEFAULT_NAMESPACE, NAMESPACE);
+  const yaml = stringify(tree, { lineWidth: 0, version: YAML_VERSION }).replaceAll(
+    DEFAULT_NAMESPACE,
+    NAMESPACE,
+  );
   return yaml.split('\n').map(templateLine).join('\n');
 }
 

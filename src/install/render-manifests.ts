@@ -56,7 +56,7 @@ function checkForm({ name, form }: Setting, value: Json | undefined): void {
 function applySetting(manifest: Manifest, { form, targets }: Setting, value: Json | undefined): Manifest {
   switch (form) {
     case 'scalar':
-      return putAll(manifest, targets, value ?? '');
+      return changeAll(manifest, targets, (before) => asScalar(before, value));
     case 'tree':
       return putAll(manifest, targets, isEmpty(value) ? undefined : value);
     case 'entries':
@@ -64,6 +64,12 @@ function applySetting(manifest: Manifest, { form, targets }: Setting, value: Jso
     case 'environment':
       return changeAll(manifest, targets, (before) => withVariables(before, asObject(value)));
   }
+}
+
+/** `false` for a text means the text, as values of variables have to be texts. */
+function asScalar(before: Json | undefined, value: Json | undefined): Json {
+  const text = String(value ?? '');
+  return typeof before === 'number' && /^\d+$/.test(text) ? Number(text) : text;
 }
 
 function withVariables(before: Json | undefined, variables: JsonObject): Json {
