@@ -32,7 +32,9 @@ export async function runPrograms(
   namespace?: NetworkNamespace,
 ): Promise<ProgramResult[]> {
   // Output may hold text that a pod chose, such as a rule's comment, so the mark must not be guessable.
-  const mark = randomUUID();
+  // It begins with a character that begins no line of ours: dash loses bytes behind a line's end when the line agrees
+  // with the first character of the word that ends its here-document, and bytes from 0x81 to 0x88 follow.
+  const mark = `=${randomUUID()}`;
   const script = programs.map((program) => scriptOf(program, mark)).join('');
   const shell = takeShell();
   try {

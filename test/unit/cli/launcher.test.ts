@@ -77,6 +77,6 @@ test('without node_modules it says what is missing and what to do', async () => 
   assert.equal(outcome.stdout, '');
   assert.equal(
     outcome.stderr,
-    `ambit: ${root}/node_modules/node/bin/node is missing: run 'make setup' in ${root} first\n`,
+    `ambit: Node 26 is missing: in a checkout run 'make setup' in ${root}, else install the npm package again with its scripts\n`,
   );
 });

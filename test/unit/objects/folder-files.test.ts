@@ -66,15 +66,15 @@ test('a file is restless while it is young; one that was emptied is so for longe
 
 test('a file that is gone is told of together with the one that is being written in its place', (t) => {
   const folder = makeFolder(t);
-  let lateMs = LATER_MS;
-  const files = new FolderFiles({ folder, onFolder: () => {}, now: () => Date.now() + lateMs });
+  let now = Date.now() + LATER_MS;
+  const files = new FolderFiles({ folder, onFolder: () => {}, now: () => now });
   writeFileSync(join(folder, 'a.yaml'), 'a: 1');
   files.scanAll();
   rmSync(join(folder, 'a.yaml'));
   writeFileSync(join(folder, 'b.yaml'), 'a: 1');
-  lateMs = 0;
+  now = statSync(join(folder, 'b.yaml')).mtimeMs;
   assert.deepEqual(files.scanAll(), []);
-  lateMs = LATER_MS;
+  now += LATER_MS;
   assert.deepEqual(contents(files.scanAll()).sort(), ['a: 1', 'gone']);
 });
 
