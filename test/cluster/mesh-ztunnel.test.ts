@@ -6,12 +6,13 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { CallLoad, type LoadPlan, type LoadResult, loadWhile } from '../support/cluster/call-load.ts';
 import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
-import type { Pod } from '../support/cluster/cluster-objects.ts';
+import { isReady, type Pod } from '../support/cluster/cluster-objects.ts';
 import { MESH_NAMESPACE, Mesh } from '../support/cluster/mesh.ts';
 import { AMBIENT, namespaceManifest, serviceManifest } from '../support/mesh-manifests.ts';
 
 const NAMESPACE = 'proxy-life';
 const DAEMON_SET = 'daemonset/ambit-ztunnel';
+const DNS = '/apis/apps/v1/namespaces/kube-system/deployments/coredns';
 const PER_SECOND = 200;
 /** What is called while a proxy is away is refused; it is called again until this is over. */
 const STEP_MS = 120_000;
@@ -118,6 +119,40 @@ describe('the proxies of a cluster', () => {
   async function succeed(): Promise<void> {
     const result = await loadWhile(plan, () => new Promise((resolve) => setTimeout(resolve, 2000)));
     assert.deepEqual([result.failed, result.errors], [0, {}]);
+  }
+
+  test('find a control plane that is replaced while DNS is away', async () => {
+    const { replicas } = (await cluster.api.get<{ spec: { replicas: number } }>(DNS)).spec;
+    const scale = async (count: number) => {
+      await cluster.api.patch(DNS, { spec: { replicas: count } });
+      await cluster.until(
+        `${count} nameservers`,
+        async () => (await cluster.pods('kube-system', 'k8s-app=kube-dns')).filter(isReady).length === count,
+      );
+    };
+    const streams = await controlPlanePods();
+    await scale(0);
+    try {
+      await cluster.kubectl([
+        '--namespace',
+        MESH_NAMESPACE,
+        'rollout',
+        'restart',
+        'deployment/ambit-controlplane',
+      ]);
+      await cluster.until('other control planes', async () =>
+        (await controlPlanePods()).every((name) => !streams.includes(name)),
+      );
+      await cluster.apply(clusterPod({ name: 'late', namespace: NAMESPACE, node: 'node3' }));
+      await cluster.podsReady(NAMESPACE, 3);
+      await mesh.enrolled(NAMESPACE);
+    } finally {
+      await scale(replicas);
+    }
+  });
+
+  async function controlPlanePods(): Promise<readonly string[]> {
+    return (await mesh.pods('controlplane')).map(({ metadata }) => metadata.name);
   }
 
   test('run with two capabilities, on a read-only root, under the runtime’s own seccomp filter', async () => {
