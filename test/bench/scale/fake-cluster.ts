@@ -20,12 +20,13 @@ interface FakeService {
   readonly pods: FakePod[];
 }
 
-/** A pod, and when it was about to be made ready. */
+/** A pod that was made ready; times are Unix time. */
 export interface ReadyPod {
   /** As the mesh names it. */
   readonly uid: string;
-  /** Unix time. */
-  readonly atMs: number;
+  /** When the API server was about to be told, and when it had answered. */
+  readonly writtenMs: number;
+  readonly acknowledgedMs: number;
 }
 
 export class FakeCluster {
@@ -89,10 +90,11 @@ export class FakeCluster {
         containers: [{ name: 'main', image: 'none', ports: [{ containerPort: PORT }] }],
       },
     });
-    const atMs = performance.timeOrigin + performance.now();
+    const writtenMs = performance.timeOrigin + performance.now();
     await this.#request('PATCH', `${podPath(pod)}/status`, readyStatus(pod.ip));
+    const acknowledgedMs = performance.timeOrigin + performance.now();
     service.pods.push(pod);
-    return { uid: `Kubernetes//Pod/${namespace}/${pod.name}`, atMs };
+    return { uid: `Kubernetes//Pod/${namespace}/${pod.name}`, writtenMs, acknowledgedMs };
   }
 
   #post(path: string, body: object): Promise<unknown> {

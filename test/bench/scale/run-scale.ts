@@ -26,8 +26,10 @@ export interface ScaleResult {
   /** Pods that were replaced, and how many per second that made. */
   readonly replaced: number;
   readonly replacedPerSecond: number;
-  /** From just before the write that makes a pod ready until the last client has its workload. */
-  readonly propagationMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** From when the API server has a pod as ready until the last client has its workload. */
+  readonly propagationMs: Percentiles;
+  /** The same from before the write was sent: the API server's own time is in it. */
+  readonly sinceWriteMs: Percentiles;
   /** To one client, for a pod that comes and another that goes. */
   readonly bytesPerReplacement: number;
   /** Shares of a core while pods are replaced. */
@@ -37,6 +39,12 @@ export interface ScaleResult {
     readonly clients: number;
     readonly writer: number;
   };
+}
+
+export interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 export type Progress = (line: string) => void;
@@ -112,7 +120,11 @@ async function replacePods(parts: Parts & { readonly fake: FakeCluster; readonly
   return {
     replaced: ready.length,
     replacedPerSecond: ready.length / writtenSeconds,
-    propagationMs: percentiles(ready.map(({ uid, atMs }) => receipts.get(uid)! - atMs)),
+    // A client may hear of it before the writer does.
+    propagationMs: percentiles(
+      ready.map(({ uid, acknowledgedMs }) => Math.max(0, receipts.get(uid)! - acknowledgedMs)),
+    ),
+    sinceWriteMs: percentiles(ready.map(({ uid, writtenMs }) => receipts.get(uid)! - writtenMs)),
     bytesPerReplacement: (after.bytes - before.bytes) / plan.clients / ready.length,
     cpu: {
       controlPlane: share('controlPlane'),
@@ -157,7 +169,7 @@ async function spentBy({ cluster, control, clients }: Omit<Parts, 'plan'>) {
   };
 }
 
-function percentiles(values: readonly number[]): ScaleResult['propagationMs'] {
+function percentiles(values: readonly number[]): Percentiles {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number) => Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN);
   return { p50: at(0.5), p99: at(0.99), max: at(1) };

@@ -3,11 +3,11 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setLogLevels } from '../../../src/telemetry/log.ts';
-import { runScale, type ScaleResult } from './run-scale.ts';
+import { type Percentiles, runScale, type ScaleResult } from './run-scale.ts';
 import { FULL_PLAN, QUICK_PLAN } from './scale-plan.ts';
 
 function table(result: ScaleResult): string {
-  const { cpu, propagationMs: ms } = result;
+  const { cpu } = result;
   const share = (value: number) => `${Math.round(value * 100)} % of a core`;
   const rows: readonly (readonly [string, string])[] = [
     ['pods, services, xDS clients', `${result.pods}, ${result.services}, ${result.clients}`],
@@ -15,7 +15,8 @@ function table(result: ScaleResult): string {
     ['all clients connect and have it all', `${result.syncSeconds.toFixed(1)} s`],
     ['first state, per client', `${result.firstStateMegabytes.toFixed(2)} MB`],
     ['pods replaced', `${result.replaced}, ${result.replacedPerSecond.toFixed(0)}/s`],
-    ['pod ready until every client knows: p50, p99, max', `${ms.p50}, ${ms.p99}, ${ms.max} ms`],
+    ['pod ready until every client knows: p50, p99, max', inWords(result.propagationMs)],
+    ['the same since the write was sent', inWords(result.sinceWriteMs)],
     ['sent to a client per pod replaced', `${Math.round(result.bytesPerReplacement)} bytes`],
     ['control plane, resident: with all clients, peak', memory(result)],
     ['CPU of the control plane', share(cpu.controlPlane)],
@@ -25,6 +26,10 @@ function table(result: ScaleResult): string {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `| ${name.padEnd(width)} | ${value} |`).join('\n');
+}
+
+function inWords({ p50, p99, max }: Percentiles): string {
+  return `${p50}, ${p99}, ${max} ms`;
 }
 
 function memory(result: ScaleResult): string {
