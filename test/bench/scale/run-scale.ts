@@ -1,6 +1,7 @@
 /** Fills an API server, starts the control plane and its clients, replaces pods, and measures how long that takes to be known. */
 
 import { KubeClient } from '../../../src/kube/kube-client.ts';
+import { eventuallyAnswers } from '../../support/eventually.ts';
 import { MeshCluster } from '../../support/mesh-cluster.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
 import { FakeCluster, type ReadyPod } from './fake-cluster.ts';
@@ -89,11 +90,12 @@ async function syncClients(parts: Parts & { readonly resources: number }) {
   const { cluster, control, clients, plan, resources } = parts;
   await cluster.serviceAccount('ambit-system', 'ambit-ztunnel');
   const token = await cluster.token('ambit-system/ambit-ztunnel', 'ambit-ca');
+  const roots = await eventuallyAnswers('the root', () => cluster.roots(), STEP_TIMEOUT_MS);
   const startedAt = performance.now();
   await clients.start(
     {
       port: control.xdsPort,
-      rootsPath: cluster.file(await cluster.roots()),
+      rootsPath: cluster.file(roots),
       tokenPath: cluster.file(token),
       clients: plan.clients,
       resources,
