@@ -12,6 +12,7 @@ import {
   namespaceManifest,
   serviceManifest,
 } from '../support/mesh-manifests.ts';
+import { portOf } from '../support/wire-capture.ts';
 
 const MESHED = 'reach-meshed';
 const PLAIN = 'reach-plain';
@@ -19,21 +20,16 @@ const NAMESPACES = [MESHED, PLAIN];
 /** Seen from the clients, which are on node1. */
 const SERVERS = { near: 'node1', far: 'node2' } as const;
 const ROUTES = ['pod address', 'ClusterIP', 'Service name', 'headless name'] as const;
+const IPV6_ROUTES = ['IPv6 pod address', 'IPv6 ClusterIP'] as const;
+
+type Route = (typeof ROUTES)[number] | (typeof IPV6_ROUTES)[number];
 const HBONE_PORT = 15008;
 
 function manifests(namespace: string): readonly Manifest[] {
   const servers = Object.entries(SERVERS).flatMap(([name, node]) => [
     clusterPod({ name, namespace, node }),
-    serviceManifest({ name, namespace, families: 'single' }),
-    {
-      ...serviceManifest({
-        name: `${name}-headless`,
-        namespace,
-        app: name,
-        headless: true,
-        families: 'single',
-      }),
-    },
+    serviceManifest({ name, namespace }),
+    serviceManifest({ name: `${name}-headless`, namespace, app: name, headless: true }),
   ]);
   const client = clusterPod({ name: 'client', namespace, node: 'node1', container: toolsContainer() });
   return [client, ...servers];
@@ -59,25 +55,34 @@ describe('reachability', () => {
     cluster.dispose();
   });
 
-  async function urlOf(namespace: string, server: string, route: (typeof ROUTES)[number]): Promise<string> {
+  async function urlOf(namespace: string, server: string, route: Route): Promise<string> {
     if (route === 'pod address') return `http://${await cluster.podIp(namespace, server)}:${HTTP_PORT}/`;
     if (route === 'ClusterIP') return `http://${await cluster.clusterIp(namespace, server)}/`;
+    if (route === 'IPv6 pod address')
+      return `http://[${await cluster.podIp(namespace, server, 6)}]:${HTTP_PORT}/`;
+    if (route === 'IPv6 ClusterIP') return `http://[${await cluster.clusterIp(namespace, server, 6)}]/`;
     if (route === 'Service name') return `http://${server}.${namespace}/`;
     return `http://${server}-headless.${namespace}:${HTTP_PORT}/`;
+  }
+
+  /** Those that there are on this cluster. */
+  async function routes(): Promise<readonly Route[]> {
+    const both = (await cluster.podIps(MESHED, 'client')).length === 2;
+    return both ? [...ROUTES, ...IPV6_ROUTES] : ROUTES;
   }
 
   for (const from of NAMESPACES) {
     for (const to of NAMESPACES) {
       test(`a pod of ${from} reaches ${to} on its node and on another, on every route, under its own address`, async (t: TestContext) => {
         const client = await cluster.callerIn(from, 'client');
-        const own = await cluster.podIp(from, 'client');
+        const own = await cluster.podIps(from, 'client');
         for (const server of Object.keys(SERVERS)) {
-          for (const route of ROUTES) {
+          for (const route of await routes()) {
             const url = await urlOf(to, server, route);
             await t.test(`${server} by ${route}`, async () => {
               const answer = await client.echo(url);
               assert.equal(answer.name, server);
-              assert.equal(answer.source.ip, own);
+              assert.ok(own.includes(answer.source.ip), `from ${answer.source.ip}`);
             });
           }
         }
@@ -101,12 +106,12 @@ describe('reachability', () => {
   /** The readable payloads on the wire of node1 while a client calls on every route. */
   async function wireOf(from: string, to: string, word: string) {
     const client = await cluster.callerIn(from, 'client');
-    const own = await cluster.podIp(from, 'client');
+    const own = await cluster.podIps(from, 'client');
     const segments = await cluster.nodes.capture('node1', async () => {
-      for (const route of ROUTES) await client.echo(`${await urlOf(to, 'far', route)}?word=${word}`);
+      for (const route of await routes()) await client.echo(`${await urlOf(to, 'far', route)}?word=${word}`);
     });
-    return segments.filter(
-      (one) => one.source.startsWith(`${own}:`) || one.destination.startsWith(`${own}:`),
+    return segments.filter(({ source, destination }) =>
+      [source, destination].some((end) => own.includes(hostOf(end))),
     );
   }
 
@@ -116,10 +121,10 @@ describe('reachability', () => {
       segments.filter((one) => one.text.includes('never-to-be-seen') || one.text.includes('HTTP/1.1')),
       [],
     );
-    const server = await cluster.podIp(MESHED, 'far');
-    const sent = segments.filter((one) => one.destination.startsWith(`${server}:`));
+    const server = await cluster.podIps(MESHED, 'far');
+    const sent = segments.filter(({ destination }) => server.includes(hostOf(destination)));
     assert.ok(sent.length > 0, 'nothing was seen');
-    assert.deepEqual([...new Set(sent.map((one) => one.destination))], [`${server}:${HBONE_PORT}`]);
+    assert.deepEqual([...new Set(sent.map((one) => portOf(one.destination)))], [HBONE_PORT]);
   });
 
   test('what passes between the mesh and other pods is plain, as it was', async () => {
@@ -148,3 +153,8 @@ describe('reachability', () => {
     }
   });
 });
+
+/** The address of `10.244.1.3:40112` or `[fd00::3]:40112`. */
+function hostOf(end: string): string {
+  return end.slice(0, end.lastIndexOf(':')).replace(/[[\]]/g, '');
+}

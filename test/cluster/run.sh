@@ -3,6 +3,8 @@
 # it, the tests of the mesh, and its removal. Takes the cluster down whatever happens; what fails leaves its logs.
 #   KEEP=1 leaves the cluster up, under CLUSTER
 export CLUSTER=${CLUSTER:-test-$$}
+# Everything is tried in one family anyway; with both, tests of the other one have a cluster too.
+export IP_FAMILIES=${IP_FAMILIES:-46}
 . "$(dirname "$0")/testbed/settings.sh"
 
 times=()

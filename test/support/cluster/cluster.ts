@@ -21,6 +21,8 @@ const POLL_MS = 100;
 /** No wait is meant to take this long; the machine may have other things to do. */
 const WAIT_MS = 90_000;
 
+export type IpFamily = 4 | 6;
+
 /** A port of a pod or service on this machine's loopback, for as long as the test wants. */
 export interface ForwardedPort {
   readonly port: number;
@@ -97,14 +99,20 @@ export class Cluster {
     return (await this.api.get<ListOf<Node>>('/api/v1/nodes')).items;
   }
 
-  async clusterIp(namespace: string, name: string): Promise<string> {
-    return (await this.api.get<Service>(`/api/v1/namespaces/${namespace}/services/${name}`)).spec.clusterIP;
+  async clusterIp(namespace: string, name: string, family: IpFamily = 4): Promise<string> {
+    const { spec } = await this.api.get<Service>(`/api/v1/namespaces/${namespace}/services/${name}`);
+    return ofFamily(spec.clusterIPs, family);
   }
 
-  async podIp(namespace: string, name: string): Promise<string> {
-    const { podIP } = (await this.pod(namespace, name)).status;
-    assert.ok(podIP, `pod ${namespace}/${name} has no address`);
-    return podIP;
+  async podIp(namespace: string, name: string, family: IpFamily = 4): Promise<string> {
+    return ofFamily(await this.podIps(namespace, name), family);
+  }
+
+  /** One on a cluster of one IP family, two on a cluster of both. */
+  async podIps(namespace: string, name: string): Promise<readonly string[]> {
+    const { podIPs } = (await this.pod(namespace, name)).status;
+    assert.ok(podIPs, `pod ${namespace}/${name} has no address`);
+    return podIPs.map(({ ip }) => ip);
   }
 
   /** Waits for an answer that is neither undefined nor false; a question that fails is asked again. */
@@ -208,4 +216,10 @@ export class Cluster {
 
 function listOf(manifests: readonly Manifest[]): string {
   return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifests });
+}
+
+function ofFamily(ips: readonly string[], family: IpFamily): string {
+  const found = ips.find((ip) => ip.includes(':') === (family === 6));
+  assert.ok(found, `no IPv${family} address in ${ips}`);
+  return found;
 }
