@@ -29,7 +29,7 @@ export const caErrors = errorCatalogue({
   },
   AMBIT_CA_TTL_INVALID: {
     side: 'downstream',
-    hint: 'Ask for a shorter life, or raise MAX_WORKLOAD_CERT_TTL of the control plane.',
+    hint: 'Ask for a shorter life: at most 90 days are given.',
   },
   AMBIT_CA_RATE_LIMITED: {
     side: 'downstream',

@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseControlPlaneFlags } from '../../../src/controlplane/command.ts';
 import { parseListenAddress } from '../../../src/controlplane/config.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually, eventuallyAnswers } from '../../support/eventually.ts';
 import { makeFolder } from '../../support/manifest-folder.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.ts');
@@ -133,6 +135,39 @@ test('the process serves until SIGTERM and then ends with 0; its environment may
   assert.equal(await ended, 0, output());
   assert.match(output(), /stopping/);
 });
+
+test('while there is no API server probes are answered, and the process can be told to stop', async (t) => {
+  const kubeconfig = join(makeFolder(t), 'kubeconfig');
+  writeFileSync(kubeconfig, JSON.stringify(UNREACHABLE));
+  const http = await freePort();
+  const { child, ended, output } = run(t, ['--kubeconfig', kubeconfig, '--http', `127.0.0.1:${http}`]);
+  const page = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${http}${path}`);
+    return `${response.status} ${await response.text()}`;
+  };
+  assert.equal(await eventuallyAnswers('a page', () => page('/healthz'), 30_000), '200 ok\n');
+  assert.equal(await page('/readyz'), '503 starting\n');
+  child.kill('SIGTERM');
+  assert.equal(await ended, 0, output());
+});
+
+const UNREACHABLE = {
+  apiVersion: 'v1',
+  kind: 'Config',
+  clusters: [{ name: 'none', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'nobody', user: { token: 'x' } }],
+  contexts: [{ name: 'none', context: { cluster: 'none', user: 'nobody' } }],
+  'current-context': 'none',
+};
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
 
 test('a wrong command line ends with 64, --help with 0, anything else that fails with 1', async (t) => {
   const wrong = run(t, ['--what']);
