@@ -60,6 +60,13 @@ export class HbonePoolEntry {
     for (const pooled of [...this.#usable]) this.#leave(pooled);
   }
 
+  /** Ends the connections whose peer showed such a chain, tunnels too; what waits for one gets another. */
+  closeWhere(isWanted: (peerChain: readonly Uint8Array[]) => boolean): void {
+    for (const pooled of [...this.#usable, ...this.#leaving]) {
+      if (isWanted(pooled.stream.peerCertificateChain())) pooled.client.close();
+    }
+  }
+
   close(error: AmbitError): void {
     this.#closed = true;
     this.#failAll(error);

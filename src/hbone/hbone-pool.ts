@@ -71,6 +71,11 @@ export class HbonePool<Key extends PoolKey> {
     for (const entry of this.#entries.values()) entry.retire();
   }
 
+  /** Ends the connections whose peer showed such a chain, tunnels too; later tunnels get new ones. */
+  closeWhere(isWanted: (peerChain: readonly Uint8Array[]) => boolean): void {
+    for (const entry of [...this.#entries.values()]) entry.closeWhere(isWanted);
+  }
+
   /** Ends everything at once, open tunnels too. */
   close(): void {
     this.#closed = true;

@@ -66,6 +66,11 @@ export class HboneServer<Peer> {
     for (const connection of this.#connections) connection.startDrain();
   }
 
+  /** Ends the connections of such peers, tunnels too. */
+  closeWhere(isWanted: (peer: Peer) => boolean): void {
+    for (const connection of [...this.#connections]) if (isWanted(connection.peer)) connection.close();
+  }
+
   /** Ends everything at once, open tunnels too. */
   close(): void {
     this.#draining = true;

@@ -223,6 +223,7 @@ inOwnNamespaces(
           nodes[1]!.pool.broadcast({ kind: 'revocations', content });
           await cut;
         });
+        if (!session.closed) await once(session, 'close');
         await answered('AMBIT_PEER_REVOKED', () => sendTls(hbone, { leaf: revoked }, PREFACE));
       });
     });
@@ -269,18 +270,19 @@ inOwnNamespaces(
       assert.deepEqual(await nodes[1]!.connections(), []);
     });
 
-    test('a proxy that drains says GOAWAY, takes nobody new, and ends when the last tunnel has', async () => {
+    test('a proxy that ends without a successor serves on while a tunnel is open, then says GOAWAY and takes nobody', async () => {
       const session = await openSession(attacker);
       const tunnel = session.request(connectTo(`10.0.0.2:${PORT}`));
       await once(tunnel, 'response');
       const goAway = once(session, 'goaway');
       const drained = nodes[1]!.pool.drain(20_000);
-      await goAway;
-      await assert.rejects(openHttp2(hbone, attacker));
       tunnel.write('still here');
       assert.equal(String((await once(tunnel, 'data'))[0]), 'still here');
+      assert.equal(await statusOf(await openSession(attacker), connectTo(`10.0.0.2:${PORT}`)), 200);
       tunnel.end();
+      await goAway;
       await drained;
+      await assert.rejects(openHttp2(hbone, attacker));
       assert.doesNotMatch(nodes[1]!.log, /AMBIT_DRAIN_DEADLINE/);
     });
   },

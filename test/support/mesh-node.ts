@@ -13,7 +13,7 @@ import { type Environment, readConfig } from '../../src/ztunnel/config.ts';
 import { ReactorPool } from '../../src/ztunnel/control/reactor-pool.ts';
 import type { ConnectionSummary, IdentityMaterial } from '../../src/ztunnel/proxy/messages.ts';
 import { ZTUNNEL_METRICS } from '../../src/ztunnel/telemetry/metric-definitions.ts';
-import { type CertificateAuthority, makeLeaf } from './certificates.ts';
+import { type CertificateAuthority, type Leaf, makeLeaf } from './certificates.ts';
 
 export interface TestPod {
   readonly name: string;
@@ -86,6 +86,8 @@ export class MeshNode {
   readonly metrics = new SeriesRegistry(ZTUNNEL_METRICS);
   readonly failures: Error[] = [];
   readonly identitiesWanted: string[] = [];
+  /** The certificate of each identity that it was given last. */
+  readonly leaves = new Map<string, Leaf>();
   log = '';
   readonly #authority: CertificateAuthority;
   readonly #started = new Map<string, { missing: number; resolve: (error: string | undefined) => void }>();
@@ -155,6 +157,7 @@ export class MeshNode {
     trustedRootsPem = this.#authority.certificatePem,
   ): void {
     const leaf = makeLeaf(authority, { spiffeId: identity });
+    this.leaves.set(identity, leaf);
     const material: IdentityMaterial = {
       kind: 'available',
       identity,
@@ -182,6 +185,11 @@ export class MeshNode {
       kind: 'resources',
       update: { typeUrl: AUTHORIZATION_TYPE_URL, resources: [], removed: [name] },
     });
+  }
+
+  /** Resolves when every thread has what it was told so far. */
+  async settled(): Promise<void> {
+    await this.pool.dump(false);
   }
 
   async connections(): Promise<readonly ConnectionSummary[]> {

@@ -70,6 +70,10 @@ export class InboundTunnels {
     this.#server.startDrain();
   }
 
+  closeWhere(isWanted: (peerChain: readonly Uint8Array[]) => boolean): void {
+    this.#server.closeWhere((peer) => isWanted(peer.chain));
+  }
+
   close(): void {
     this.#server.close();
   }

@@ -221,6 +221,12 @@ export class PodProxy implements ServedPod {
     this.#dns?.stopAccepting();
   }
 
+  /** Ends the HBONE connections, in use or not, whose other end showed such a chain. */
+  closeWhere(isWanted: (peerChain: readonly Uint8Array[]) => boolean): void {
+    this.#tunnels.closeWhere(isWanted);
+    this.#inbound.closeWhere(isWanted);
+  }
+
   /** Ends everything at once. */
   stop(reason: AmbitError): void {
     this.stopListening();

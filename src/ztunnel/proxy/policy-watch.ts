@@ -8,6 +8,7 @@ import { logger } from '../../telemetry/log.ts';
 import { errors } from '../errors.ts';
 import { CRL_REJECTIONS } from '../telemetry/metric-definitions.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
+import type { PodProxy } from './pod-proxy.ts';
 import type { ReactorContext } from './reactor-context.ts';
 
 const log = logger('policy');
@@ -29,8 +30,11 @@ export function reevaluate(context: ReactorContext, change: MeshChange): void {
   if (count > 0) log.info('connections closed after a change of policy', { connections: count });
 }
 
-/** Cuts the connections whose peer now has a revoked certificate in its chain. */
-export function cutRevoked(context: ReactorContext): void {
+/**
+ * Cuts the connections whose peer now has a revoked certificate in its chain, and closes the HBONE connections to it:
+ * a new tunnel on one that stands would need no handshake.
+ */
+export function cutRevoked(context: ReactorContext, pods: Iterable<PodProxy>): void {
   const nowMs = Date.now();
   context.tracker.cutWhere(({ peerChain, parties }) => {
     const revoked = peerChain && context.revocations.findRevoked(peerChain, nowMs);
@@ -39,6 +43,9 @@ export function cutRevoked(context: ReactorContext): void {
     context.store.add(slot, 1);
     return identityErrors.AMBIT_PEER_REVOKED(`certificate revoked: serial number ${revoked.serialNumber}`);
   });
+  const isRevoked = (chain: readonly Uint8Array[]) =>
+    context.revocations.findRevoked(chain, nowMs) !== undefined;
+  for (const pod of pods) pod.closeWhere(isRevoked);
 }
 
 function isAffected(

@@ -186,7 +186,7 @@ class ReactorThread {
     try {
       this.#context.revocations =
         content === undefined ? RevocationList.empty : RevocationList.parse(content);
-      cutRevoked(this.#context);
+      cutRevoked(this.#context, this.#pods.values());
     } catch (thrown) {
       const code = thrown instanceof AmbitError ? thrown.code : undefined;
       log.error('revocation list refused; the last good one stays', { error: messageOf(thrown), code });

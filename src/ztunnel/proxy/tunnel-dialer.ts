@@ -92,6 +92,10 @@ export class TunnelDialer {
     };
   }
 
+  closeWhere(isWanted: (peerChain: readonly Uint8Array[]) => boolean): void {
+    this.#pool.closeWhere(isWanted);
+  }
+
   close(): void {
     this.#pool.close();
     this.#keys.clear();
