@@ -217,7 +217,7 @@ export class PodEnrolment {
       try {
         await this.#pass(version);
       } catch (thrown) {
-        if (version === this.#version && !this.#isStopped) this.#fail(thrown);
+        if (version === this.#version && !this.#isStopped) this.#onThrown(thrown);
       }
     }
     this.#isRunning = false;
@@ -256,7 +256,7 @@ export class PodEnrolment {
     const wasThere = path !== undefined && this.netns?.path === path;
     const query = netnsQuery({ ...this.#pod, ips: this.ips }, path, this.#condemned);
     try {
-      await this.#footprint.locate(query);
+      await this.#footprint.locate(query, this.#pod.isEnding);
     } catch (thrown) {
       // The sandbox that the plugin spoke of is gone: from now on the pod's addresses lead to its namespace.
       if (wasThere && this.#sandbox?.path === path) this.#sandbox = undefined;
@@ -329,8 +329,15 @@ export class PodEnrolment {
     this.kick();
   }
 
-  #fail(thrown: unknown): void {
+  /** A pod that is being deleted has lost its sandbox: nothing is wrong, and its object goes next. */
+  #onThrown(thrown: unknown): void {
     const error = asError(thrown);
+    const isOver = this.#pod.isEnding && error.code === 'AMBIT_CNI_NETNS_NOT_FOUND';
+    if (isOver) this.#set({ kind: 'pending' });
+    else this.#fail(error);
+  }
+
+  #fail(error: AmbitError): void {
     const { code, message, retryable } = error;
     const isNews = this.#state.kind !== 'failed' || this.#state.code !== code;
     const after = this.#wish.kind === 'in' ? this.#footprint.stage : 'leaving';

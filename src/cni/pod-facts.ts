@@ -14,6 +14,8 @@ export interface PodFacts {
   readonly annotations: Readonly<Record<string, string>>;
   readonly hostNetwork: boolean;
   readonly phase: string;
+  /** It is being deleted: its sandbox may go any time, and another one is not made. */
+  readonly isEnding: boolean;
   /** Of all containers that have been started, without the name of the runtime in front. */
   readonly containerIds: readonly string[];
   /** Kubernetes clears them when the pod has ended. */
@@ -34,6 +36,7 @@ export function podFacts(pod: Pod): PodFacts {
     annotations: metadata.annotations ?? {},
     hostNetwork: spec?.hostNetwork ?? false,
     phase: status?.phase ?? 'Pending',
+    isEnding: metadata.deletionTimestamp !== undefined,
     containerIds: containerIds(status),
     ips: podAddresses(status),
     dnsPolicy: spec?.dnsPolicy ?? 'ClusterFirst',

@@ -110,20 +110,26 @@ export class PodFootprint {
     this.#isOffered = true;
   }
 
-  /** Opens the pod's namespace, or the new one when its sandbox was made anew. */
-  async locate(query: NetnsQuery): Promise<void> {
+  /**
+   * Opens the pod's namespace, or the new one when its sandbox was made anew.
+   * @param isEnding of a pod that is being deleted it is no news that its namespace is gone
+   */
+  async locate(query: NetnsQuery, isEnding: boolean): Promise<void> {
     const old = this.#netns;
     if (old !== undefined && this.#isGood(old, query)) return;
     let found: PodNetns;
     try {
       found = this.#steps.findNetns(query);
     } catch (thrown) {
-      await this.#lose();
+      await this.#lose(isEnding);
       throw thrown;
     }
     if (old !== undefined) {
       this.#steps.closeNetns(old);
-      if (old.namespace.inode !== found.namespace.inode) this.#startAnew(`${old.path} is now ${found.path}`);
+      if (old.namespace.inode !== found.namespace.inode) {
+        this.#note('sandbox-replaced', `${old.path} is now ${found.path}`);
+        this.#startAnew();
+      }
     }
     // The plugin speaks of new namespaces; one found by its address may be one that was thought to be lost.
     if (query.path !== undefined && old?.namespace.inode !== found.namespace.inode) this.#isFresh = true;
@@ -226,8 +232,7 @@ export class PodFootprint {
     );
   }
 
-  #startAnew(detail: string): void {
-    this.#note('sandbox-replaced', detail);
+  #startAnew(): void {
     this.#mayHaveRules = false;
     this.#isFresh = false;
     this.#rulesKey = undefined;
@@ -236,9 +241,10 @@ export class PodFootprint {
   }
 
   /** The namespace is gone and no other is there yet: neither ztunnel nor the node should go on with it. */
-  async #lose(): Promise<void> {
+  async #lose(isEnding: boolean): Promise<void> {
     if (this.#netns !== undefined) {
-      this.#startAnew(`${this.#netns.path} is gone`);
+      if (!isEnding) this.#note('sandbox-replaced', `${this.#netns.path} is gone`);
+      this.#startAnew();
       this.#close();
       this.#isLost = true;
     }

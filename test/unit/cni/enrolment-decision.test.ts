@@ -154,6 +154,7 @@ test('a pod that says little is read with Kubernetes’ defaults', () => {
     annotations: {},
     hostNetwork: false,
     phase: 'Pending',
+    isEnding: false,
     containerIds: [],
     ips: ['10.0.0.1'],
     dnsPolicy: 'ClusterFirst',

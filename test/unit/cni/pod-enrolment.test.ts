@@ -513,6 +513,23 @@ test('a sandbox that is torn down is taken from ztunnel before its path is gone'
   enrolment.stop();
 });
 
+test('a pod that is being deleted and has lost its sandbox is let go without a word', async () => {
+  const { world, enrolment, findings } = setUp();
+  const sandbox = world.addSandbox('10.0.0.1');
+  enrolment.kick();
+  await reaches(enrolment, 'enrolled');
+  enrolment.update({ ...enrolment.pod, isEnding: true }, IN);
+  await enrolment.whenAtRest();
+  assert.equal(enrolment.state.kind, 'enrolled');
+  sandbox.exists = false;
+  enrolment.endSandbox(sandbox.path);
+  await reaches(enrolment, 'pending');
+  assert.deepEqual([world.carried, world.exempt.size, world.open, findings], [undefined, 0, 0, []]);
+  assert.equal(enrolment.lastError, undefined);
+  enrolment.update(enrolment.pod, GONE);
+  await reaches(enrolment, 'out');
+});
+
 type Action = (setup: Setup) => void | Promise<void>;
 
 const anyError = fc.constantFrom(
