@@ -14,6 +14,7 @@ import {
   installDefinition,
   looseDefinition,
   makeNamespace,
+  removeDefinition,
 } from '../support/cluster/kube-objects.ts';
 import { eventually, eventuallyAnswers } from '../support/eventually.ts';
 import { HostileNetwork } from '../support/hostile-network.ts';
@@ -21,6 +22,8 @@ import { HostileNetwork } from '../support/hostile-network.ts';
 const POLICIES = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies';
 /** The library's informer gives a silent watch up after 30 s. */
 const SILENCE_MS = 36_000;
+/** On a machine that does a lot besides. */
+const START_TIMEOUT_MS = 60_000;
 
 let api: BareApiServer;
 let admin: KubeClient;
@@ -53,7 +56,12 @@ async function reading(
     timing: { absentMs: 200 },
     ...options,
   });
-  await source.start();
+  const late = delay(START_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+    throw new Error(
+      `not read within ${START_TIMEOUT_MS} ms: ${source.problems.map(({ message }) => message)}`,
+    );
+  });
+  await Promise.race([source.start(), late]);
   const changes: ObjectChange[] = [];
   source.subscribe((batch) => changes.push(...batch));
   return {
@@ -170,8 +178,7 @@ test('a kind that is installed later is picked up, and empty again when it is ta
   await eventuallyAnswers('created', () => admin.request({ method: 'POST', path, body: gateway }));
   await eventually('told', () => gateways.source.get('Gateway', 'shop', 'waypoint'));
   assert.equal(gateways.source.get('Gateway', 'shop', 'waypoint')?.spec.listeners?.[0]?.port, 15008);
-  const definitionPath = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${definition.metadata.name}`;
-  await admin.request({ method: 'DELETE', path: definitionPath });
+  await removeDefinition(admin, definition);
   await eventually('gone', () => gateways.source.list('Gateway').length === 0, 30_000);
   assert.deepEqual(gateways.source.problems, []);
 });
@@ -193,8 +200,10 @@ test('a kind that is there in an older version only is a problem, and not taken 
     30_000,
   );
   assert.match(problem.message, /PeerAuthentication of security\.istio\.io as v1beta1, not as v1/);
+  await removeDefinition(admin, definition);
+  await start;
+  assert.deepEqual(source.problems, [], 'now it is missing, which is nobody’s fault');
   source.stop();
-  await assert.rejects(start, { code: 'AMBIT_KUBE_STOPPED' });
   await client.close();
 });
 

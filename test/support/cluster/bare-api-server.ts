@@ -174,7 +174,9 @@ export class BareApiServer implements AsyncDisposable {
   #spawn(program: string, flags: Readonly<Record<string, string>>): ChildProcess {
     const log = openSync(join(this.#folder, `${program}.log`), 'a');
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    const child = spawn(join(this.#programs, program), args, { stdio: ['ignore', log, log] });
+    // A test that is killed takes its servers with it.
+    const command = ['--pdeathsig', 'KILL', join(this.#programs, program), ...args];
+    const child = spawn('setpriv', command, { stdio: ['ignore', log, log] });
     child.on('exit', (code) => {
       if (code === null || child.killed) return;
       const text = readFileSync(join(this.#folder, `${program}.log`), 'utf8');

@@ -64,7 +64,16 @@ export function looseDefinition(group: string, kind: string, plural: string, ver
   };
 }
 
+const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
 export async function installDefinition(client: KubeClient, definition: object): Promise<void> {
-  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  await client.request({ method: 'POST', path, body: definition });
+  await client.request({ method: 'POST', path: DEFINITIONS, body: definition });
+}
+
+export async function removeDefinition(client: KubeClient, definition: Named): Promise<void> {
+  await client.request({ method: 'DELETE', path: `${DEFINITIONS}/${definition.metadata.name}` });
+}
+
+interface Named {
+  readonly metadata: { readonly name: string };
 }
