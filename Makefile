@@ -9,9 +9,11 @@ UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
 # Of the cluster that cluster-up and cluster-down mean.
 NAME ?= dev
 INTEROP_TESTS = $(shell find test/interop -name '*.test.ts' | sort)
+# The others need a whole cluster: see test/cluster/README.md.
+API_SERVER_TESTS = $(filter-out $(addprefix test/cluster/,bare-% mesh-% removal%),$(shell find test/cluster -name '*.test.ts' | sort))
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns test-interop test-cluster cluster-up cluster-down errors-page crds format
+.PHONY: help setup demo check test test-unit test-netns test-interop kubernetes test-api-server test-cluster cluster-up cluster-down errors-page crds format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +45,13 @@ test-netns: setup ## Tests in real network namespaces, and the demo
 test-interop: setup ## Tests against h2spec and Istio's own message types, which need Go
 	@scripts/run-interop.sh $(INTEROP_TESTS)
 
-test-cluster: setup ## Tests on a real Kubernetes of three nodes, which is built, started and taken down (KEEP=1 leaves it up)
+kubernetes: setup ## Builds Kubernetes, etcd and CoreDNS from their Go modules, once for each version
+	@test/cluster/testbed/build.sh >/dev/null
+
+test-api-server: kubernetes ## Tests with a real API server that has no nodes
+	@scripts/run-ring.sh 1 $(API_SERVER_TESTS)
+
+test-cluster: kubernetes ## Tests on a real Kubernetes of three nodes, which is started and taken down (KEEP=1 leaves it up)
 	@test/cluster/run.sh
 
 cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=dev, NODES=3, IP_FAMILIES=4 or 46)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test-cluster: what needs an API server alone, a cluster, the tests of it without a mesh, an installation as a user makes
-# it, the tests of the mesh, and its removal. Takes the cluster down whatever happens; what fails leaves its logs.
+# make test-cluster: a cluster, the tests of it without a mesh, an installation as a user makes it, the tests of the mesh, and
+# its removal. Takes the cluster down whatever happens; what fails leaves its logs.
 #   KEEP=1 leaves the cluster up, under CLUSTER
 export CLUSTER=${CLUSTER:-test-$$}
 # Everything is tried in one family anyway; with both, tests of the other one have a cluster too.
@@ -37,9 +37,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 in_cluster() { "$testbed/enter.sh" "$@"; }
-build() { "$testbed/requirements.sh" && "$testbed/build.sh" >/dev/null; }
 # What fails is remembered, with the logs of that moment, and the rest is tried all the same.
-tests() { scripts/run-ring.sh 1 "$@" || failed=yes; }
 cluster_tests() {
   ! in_cluster scripts/run-ring.sh 1 "$@" || return 0
   failed=yes
@@ -48,9 +46,6 @@ cluster_tests() {
 
 cd "$checkout"
 archive=build/ambit-$(case $(uname -m) in x86_64) echo amd64 ;; aarch64) echo arm64 ;; esac).tar
-mapfile -t api_tests < <(find test/cluster -name '*.test.ts' ! -name 'bare-*' ! -name 'mesh-*' ! -name 'removal*' | sort)
-step "build of Kubernetes" build
-step "tests with an API server alone" tests "${api_tests[@]}"
 step "image of Ambit" make --silent image "ARCH=$(basename "$archive" .tar | cut -d- -f2)"
 step "cluster" "$testbed/up.sh" "$archive"
 step "tests of the bare cluster" cluster_tests test/cluster/bare-*.test.ts

@@ -2,6 +2,8 @@
 # Builds Kubernetes with etcd, and CoreDNS, from their Go modules, and prints the folders of the binaries.
 # What was built once is kept by everything that decides on the outcome: the module, the flags, the version of Go.
 . "$(dirname "$0")/settings.sh"
+command -v go >/dev/null || fail "Go 1.26 is missing: Kubernetes is built from its Go modules (https://go.dev/doc/install)"
+mkdir -p "$cache"
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off
 
 version=$(awk '$1 == "k8s.io/kubernetes" { print $2; exit }' "$testbed/../kubernetes/go.mod")

@@ -3,7 +3,6 @@
 . "$(dirname "$0")/settings.sh"
 
 [ "$(id -u)" = 0 ] || fail "a cluster needs root: nodes are made of network, mount and process namespaces and of cgroups"
-command -v go >/dev/null || fail "Go 1.26 is missing: Kubernetes is built from its Go modules (https://go.dev/doc/install)"
 [ -n "$(controllers)" ] || fail "there is no cgroup v1 hierarchy here; the nodes of this testbed need it"
 
 mkdir -p "$cache/clusters"
