@@ -117,6 +117,30 @@ test('a field that somebody else manages is a conflict that names both, and can 
   assert.equal(stored('deployment', 'ambit-controlplane').spec.replicas, 3);
 });
 
+test('the settings of an installation stay until they are changed', async () => {
+  const trustDomain = () => {
+    const { spec } = JSON.parse(
+      api.kubectl(['get', 'deployment', 'ambit-controlplane', '-n', 'ambit-system', '-o', 'json']),
+    );
+    const variables: { name: string; value?: string }[] = spec.template.spec.containers[0].env;
+    return variables.find(({ name }) => name === 'TRUST_DOMAIN')?.value;
+  };
+  await succeeds('install', '--no-wait', '--trust-domain', 'corp');
+  assert.equal(trustDomain(), 'corp');
+  await succeeds('install', '--no-wait', '--set', 'logLevel=debug');
+  assert.equal(trustDomain(), 'corp');
+  const values = api.kubectl([
+    'get',
+    'configmap',
+    'ambit-values',
+    '-n',
+    'ambit-system',
+    '-o',
+    'jsonpath={.data}',
+  ]);
+  assert.match(values, /replicas: 3.*trustDomain: corp.*logLevel: debug/);
+});
+
 test('an installation that does not become ready says what it waits for', async () => {
   const { code, stderr } = await ambit('install', '--timeout', '1s', '--force-conflicts');
   assert.equal(code, 1);

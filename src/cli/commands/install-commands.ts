@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { VERSION } from '../../base/version.ts';
+import type { JsonObject } from '../../install/manifest.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import {
   addConnectionOptions,
@@ -48,10 +49,12 @@ function addInstall(program: Command): void {
   addMeshOptions(command)
     .option('--no-wait', 'do not wait until it is ready')
     .action(async (flags: InstallFlags) => {
-      const objects = await objectsOf(flags);
-      if (isClientDryRun(flags)) return printObjects(objects, flags);
+      if (isClientDryRun(flags)) return printObjects(await objectsOf(flags, {}), flags);
       const { install } = await import('../install/install.ts');
-      await withCluster(flags, (cluster) => install(cluster, objects, settingsOf(flags)));
+      const { readStoredValues } = await import('../install/stored-values.ts');
+      await withCluster(flags, async (cluster) =>
+        install(cluster, await objectsOf(flags, await readStoredValues(cluster)), settingsOf(flags)),
+      );
     });
 }
 
@@ -60,10 +63,12 @@ function addUpgrade(program: Command): void {
     .command('upgrade')
     .description(`upgrades the mesh to ${VERSION}: control plane, agents, proxies, each waited for`);
   addMeshOptions(command).action(async (flags: InstallFlags) => {
-    const objects = await objectsOf(flags);
-    if (isClientDryRun(flags)) return printObjects(objects, flags);
+    if (isClientDryRun(flags)) return printObjects(await objectsOf(flags, {}), flags);
     const { upgrade } = await import('../install/install.ts');
-    await withCluster(flags, (cluster) => upgrade(cluster, { objects, version: VERSION }, settingsOf(flags)));
+    await withCluster(flags, async (cluster) => {
+      const objects = await upgradedObjects(cluster, flags);
+      await upgrade(cluster, { objects, version: VERSION }, settingsOf(flags));
+    });
   });
 }
 
@@ -122,12 +127,25 @@ function parseCount(text: string): number {
   throw new InvalidArgumentError('It is no count from 1 to 99.');
 }
 
-async function objectsOf(flags: InstallFlags): Promise<KubeObject[]> {
+/** With the settings of the installation, over which the flags go. */
+async function upgradedObjects(cluster: Cluster, flags: InstallFlags): Promise<KubeObject[]> {
+  const { installedVersion } = await import('../install/install.ts');
+  const { checkImage, readStoredValues } = await import('../install/stored-values.ts');
+  const { readValues } = await import('../install/value-flags.ts');
+  const stored = await readStoredValues(cluster);
+  if ((await installedVersion(cluster)) !== VERSION) checkImage(stored, readValues(flags));
+  return objectsOf(flags, stored);
+}
+
+/** @param stored settings of an installation that is there */
+async function objectsOf(flags: InstallFlags, stored: JsonObject): Promise<KubeObject[]> {
   const { renderManifests } = await import('../../install/render-manifests.ts');
   const { inApplyOrder } = await import('../install/apply-order.ts');
   const { readValues } = await import('../install/value-flags.ts');
-  const manifests = renderManifests({ namespace: flags.namespace, values: readValues(flags) });
-  return inApplyOrder(manifests.filter(isKubeObject));
+  const { valuesConfigMap } = await import('../install/stored-values.ts');
+  const values = readValues(flags, stored);
+  const manifests = renderManifests({ namespace: flags.namespace, values });
+  return inApplyOrder([...manifests.filter(isKubeObject), valuesConfigMap(flags.namespace, values)]);
 }
 
 function isClientDryRun({ dryRun }: InstallFlags): boolean {

@@ -17,10 +17,13 @@ export interface ValueFlags {
   readonly rootNamespace?: string;
 }
 
-/** @throws AmbitError AMBIT_CLI_USAGE for a file or an assignment that is none */
-export function readValues(flags: ValueFlags): JsonObject {
+/**
+ * What the flags say over what was there before.
+ * @throws AmbitError AMBIT_CLI_USAGE for a file or an assignment that is none
+ */
+export function readValues(flags: ValueFlags, before: JsonObject = {}): JsonObject {
   const { image, replicas, trustDomain, rootNamespace } = flags;
-  let values: Json = {};
+  let values: Json = before;
   for (const path of flags.values ?? []) values = merge(values, readFile(path));
   const named: readonly (readonly [string, Json | undefined])[] = [
     ['image', image],

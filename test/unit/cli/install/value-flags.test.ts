@@ -25,6 +25,15 @@ test('later files go over earlier ones, single values over files', () => {
   });
 });
 
+test('what the flags say goes over the settings that are there', () => {
+  const before = { logLevel: 'debug', meshConfig: { trustDomain: 'corp', rootNamespace: 'r' } };
+  assert.deepEqual(readValues({ trustDomain: 'next' }, before), {
+    logLevel: 'debug',
+    meshConfig: { trustDomain: 'next', rootNamespace: 'r' },
+  });
+  assert.deepEqual(readValues({}, before), before);
+});
+
 test('short forms are the settings that they stand for', () => {
   assert.deepEqual(readValues({ image: 'x/ambit:1', replicas: 3, trustDomain: 't', rootNamespace: 'r' }), {
     image: 'x/ambit:1',
