@@ -28,7 +28,8 @@ export class KeyedQueue {
   readonly counters: KeyedQueueCounters;
   readonly #what: string;
   readonly #waiting = new Map<string, Work>();
-  readonly #running = new Set<string>();
+  /** Key → whether what is under way is tried again when it fails. */
+  readonly #running = new Map<string, { repeatable: boolean }>();
   readonly #retries = new Map<string, { readonly backoff: Backoff; timer: NodeJS.Timeout | undefined }>();
   readonly #bucket = new TokenBucket({ burst: WRITE_BURST, perSecond: WRITES_PER_SECOND }, performance.now());
   #pause: NodeJS.Timeout | undefined;
@@ -51,24 +52,34 @@ export class KeyedQueue {
     this.#pump();
   }
 
-  /** Nothing is wanted of this key any more; what has begun goes on. */
-  forget(key: string): void {
+  /** Nothing is wanted of this key but what has begun. */
+  drop(key: string): void {
     clearTimeout(this.#retries.get(key)?.timer);
     this.#retries.delete(key);
     this.#waiting.delete(key);
   }
 
+  /** Nothing is wanted of this key any more; what has begun is not tried again. */
+  forget(key: string): void {
+    this.drop(key);
+    const running = this.#running.get(key);
+    if (running !== undefined) running.repeatable = false;
+  }
+
   /** Nothing is wanted of other keys any more. */
   retain(keys: ReadonlySet<string>): void {
-    for (const key of [...this.#waiting.keys(), ...this.#retries.keys()])
-      if (!keys.has(key)) this.forget(key);
+    for (const key of this.#keys()) if (!keys.has(key)) this.forget(key);
   }
 
   /** Nothing is wanted any more. */
   clear(): void {
     clearTimeout(this.#pause);
     this.#pause = undefined;
-    for (const key of [...this.#waiting.keys(), ...this.#retries.keys()]) this.forget(key);
+    for (const key of this.#keys()) this.forget(key);
+  }
+
+  #keys(): readonly string[] {
+    return [...this.#waiting.keys(), ...this.#retries.keys(), ...this.#running.keys()];
   }
 
   #pump(): void {
@@ -77,7 +88,6 @@ export class KeyedQueue {
       if (this.#running.has(key)) continue;
       if (!this.#bucket.take(performance.now())) return this.#pumpLater();
       this.#waiting.delete(key);
-      this.#running.add(key);
       void this.#run(key, work);
     }
   }
@@ -90,6 +100,8 @@ export class KeyedQueue {
   }
 
   async #run(key: string, work: Work): Promise<void> {
+    const running = { repeatable: true };
+    this.#running.set(key, running);
     try {
       await work();
       this.counters.done++;
@@ -97,7 +109,7 @@ export class KeyedQueue {
     } catch (thrown) {
       this.counters.failed++;
       log.warn(`${this.#what} cannot be written`, { object: key, reason: messageOf(thrown) });
-      if (!this.#waiting.has(key)) this.#retryLater(key, work);
+      if (running.repeatable && !this.#waiting.has(key)) this.#retryLater(key, work);
     }
     this.#running.delete(key);
     this.#pump();

@@ -39,8 +39,8 @@ export class StatusWriter {
   /** These are all the conditions of ours that the object should have. */
   want(object: MeshObject, desired: readonly DesiredCondition[]): void {
     const key = objectKey(referenceOf(object));
-    this.queue.forget(key);
-    if (this.#difference(key, object, desired) === undefined) return;
+    // What has begun already may be just that: it is not to be given up.
+    if (this.#difference(key, object, desired) === undefined) return this.queue.drop(key);
     this.queue.put(key, () => this.#write(key, object, desired));
   }
 

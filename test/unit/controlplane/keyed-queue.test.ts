@@ -42,6 +42,22 @@ test('what failed is tried again until it succeeds, unless it is no longer wante
   assert.deepEqual([tried, dropped], [2, 1]);
 });
 
+test('what has begun is tried again, unless nobody wants it any more', async () => {
+  const queue = new KeyedQueue('things');
+  const { promise, reject } = Promise.withResolvers<void>();
+  promise.catch(() => {});
+  const tried = { dropped: 0, forgotten: 0 };
+  for (const key of ['dropped', 'forgotten'] as const) {
+    queue.put(key, () => (tried[key]++ === 0 ? promise : Promise.resolve()));
+  }
+  queue.drop('dropped');
+  queue.forget('forgotten');
+  reject(new Error('conflict'));
+  await eventually('the second attempt', () => tried.dropped === 2);
+  await eventually('its end', () => queue.counters.done === 1);
+  assert.deepEqual(tried, { dropped: 2, forgotten: 1 });
+});
+
 test('a newer wish takes the place of one that failed', async () => {
   const queue = new KeyedQueue('things');
   const done: string[] = [];
