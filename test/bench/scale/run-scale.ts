@@ -22,6 +22,8 @@ export interface ScaleResult {
   /** From the first connection until every client has everything. */
   readonly syncSeconds: number;
   readonly firstStateMegabytes: number;
+  /** Resident, before a client connects; with all of them; at its highest. */
+  readonly controlPlaneAloneMegabytes: number;
   readonly controlPlaneRestMegabytes: number;
   readonly controlPlanePeakMegabytes: number;
   /** Pods that were replaced, and how many per second that made. */
@@ -62,6 +64,7 @@ export async function runScale(plan: ScalePlan, progress: Progress): Promise<Sca
   const startSeconds = secondsSince(startedAt);
   const resources = await control.metric('ambit_controlplane_resources');
   progress(`the control plane serves ${resources} resources after ${startSeconds.toFixed(1)} s`);
+  const alone = usageOf(control.pid).residentBytes / MB;
   using clients = new XdsClients();
   const sync = await syncClients({ cluster, control, clients, plan, resources });
   progress(`${plan.clients} clients have everything after ${sync.syncSeconds.toFixed(1)} s`);
@@ -73,6 +76,7 @@ export async function runScale(plan: ScalePlan, progress: Progress): Promise<Sca
     clients: plan.clients,
     startSeconds,
     ...sync,
+    controlPlaneAloneMegabytes: alone,
     controlPlaneRestMegabytes: rest,
     controlPlanePeakMegabytes: usageOf(control.pid).peakResidentBytes / MB,
     ...churn,

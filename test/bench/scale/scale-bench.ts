@@ -18,7 +18,7 @@ function table(result: ScaleResult): string {
     ['pod ready until every client knows: p50, p99, max', inWords(result.propagationMs)],
     ['the same since the write was sent', inWords(result.sinceWriteMs)],
     ['sent to a client per pod replaced', `${Math.round(result.bytesPerReplacement)} bytes`],
-    ['control plane, resident: with all clients, peak', memory(result)],
+    ['control plane, resident: alone, with clients, peak', memory(result)],
     ['CPU of the control plane', share(cpu.controlPlane)],
     ['CPU of API server and etcd', share(cpu.apiServerAndEtcd)],
     ['CPU of the clients', share(cpu.clients)],
@@ -33,8 +33,9 @@ function inWords({ p50, p99, max }: Percentiles): string {
 }
 
 function memory(result: ScaleResult): string {
-  const { controlPlaneRestMegabytes: rest, controlPlanePeakMegabytes: peak } = result;
-  return `${rest.toFixed(0)}, ${peak.toFixed(0)} MB`;
+  const { controlPlaneAloneMegabytes, controlPlaneRestMegabytes, controlPlanePeakMegabytes } = result;
+  const all = [controlPlaneAloneMegabytes, controlPlaneRestMegabytes, controlPlanePeakMegabytes];
+  return `${all.map((one) => one.toFixed(0)).join(', ')} MB`;
 }
 
 setLogLevels('error');
