@@ -269,8 +269,9 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
       const verdict = this.#judge(await this.#waitForPod(request, end));
       const { namespaceLabels } = this.#options;
       if (verdict.decision.reason !== 'not-selected' || namespaceLabels === undefined) return verdict;
+      const known = this.#options.source.get('Namespace', '', request.namespace)?.metadata;
       const now = await namespaceLabels(request.namespace);
-      if (now === undefined || areSame(now, this.#labelsOf(request.namespace))) return verdict;
+      if (known !== undefined && (now === undefined || areSame(now, known.labels ?? {}))) return verdict;
       const remainingMs = end - performance.now();
       if (remainingMs <= 0) {
         throw cniErrors.AMBIT_CNI_POD_UNKNOWN(

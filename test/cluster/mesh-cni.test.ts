@@ -85,6 +85,32 @@ describe('the node agent', () => {
     for (const { fields } of await callsFrom([status.podIP!])) assert.equal(fields['src.identity'], IDENTITY);
   });
 
+  test('a pod that is made right behind the label of its namespace is in the mesh from its first call on', async () => {
+    const names = [1, 2, 3, 4].map((number) => `cni-fresh-${number}`);
+    await cluster.apply(...names.map((name) => namespaceManifest(name)));
+    await cluster.until('service accounts', async () => {
+      const paths = names.map((name) => `/api/v1/namespaces/${name}/serviceaccounts/default`);
+      return (await Promise.all(paths.map((path) => cluster.api.find(path)))).every(
+        (one) => one !== undefined,
+      );
+    });
+    for (const namespace of names) {
+      const body = { ...callerPod('eager', 'node2'), metadata: { name: 'eager', namespace } };
+      await cluster.label(namespace, AMBIENT);
+      await cluster.api.request({ method: 'POST', path: `/api/v1/namespaces/${namespace}/pods`, body });
+    }
+    for (const namespace of names) {
+      const { status } = await cluster.podReady(namespace, 'eager');
+      const calls = await cluster.until('calls in the access log', async () => {
+        const seen = await callsFrom([status.podIP!]);
+        return seen.length >= 2 && seen;
+      });
+      const identity = `spiffe://cluster.local/ns/${namespace}/sa/default`;
+      for (const { fields } of calls) assert.equal(fields['src.identity'], identity);
+      await cluster.deleteNamespace(namespace);
+    }
+  });
+
   test('what somebody takes away from the plugin or its configuration is put back', async () => {
     const node = 'node2';
     const [name, conf] = await confOn(node);

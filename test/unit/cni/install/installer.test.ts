@@ -1,12 +1,13 @@
 /** The installer over real folders: it waits, repairs, does not fight without end, and leaves nothing behind. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ConflistEntry } from '../../../../src/cni/install/conflist-entry.ts';
 import { Installer, type InstallResult } from '../../../../src/cni/install/installer.ts';
+import { removePlugin } from '../../../../src/cni/install/make-installer.ts';
 import { PluginKubeconfig } from '../../../../src/cni/install/plugin-kubeconfig.ts';
 import { eventually } from '../../../support/eventually.ts';
 
@@ -100,6 +101,24 @@ test('removal leaves what was there before', async (t) => {
   await installed;
   setup.installer.uninstall();
   assert.deepEqual(readdirSync(setup.confDir), ['10-net.conflist']);
+  assert.deepEqual(JSON.parse(readFileSync(setup.file, 'utf8')), JSON.parse(LIST));
+});
+
+test('by hand everything is removed without knowing what had been installed', async (t) => {
+  const setup = new Setup(t);
+  const installed = setup.installer.start();
+  writeFileSync(setup.file, LIST);
+  await installed;
+  setup.installer.stop();
+  const binDir = join(setup.folder, 'bin');
+  mkdirSync(join(binDir, '.ambit-cni-0123'), { recursive: true });
+  const runDir = join(setup.folder, 'run');
+  mkdirSync(runDir);
+  const files = ['bin/ambit-cni', 'bin/bridge', 'run/ambit-cni-kubeconfig', 'run/pluginevent.sock'];
+  for (const name of files) writeFileSync(join(setup.folder, name), '');
+  removePlugin({ binDir, confDir: setup.confDir, runDir });
+  removePlugin({ binDir, confDir: setup.confDir, runDir });
+  assert.deepEqual([readdirSync(binDir), readdirSync(runDir)], [['bridge'], []]);
   assert.deepEqual(JSON.parse(readFileSync(setup.file, 'utf8')), JSON.parse(LIST));
 });
 
