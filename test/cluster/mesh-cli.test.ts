@@ -190,6 +190,22 @@ describe('commands', () => {
     assert.deepEqual(findingsOf(await check(), 'NETWORK_POLICY'), []);
   });
 
+  test('a policy that nobody can enforce as it is written is named', async () => {
+    const policy = {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: 'only-get', namespace: NAMESPACE },
+      spec: { action: 'DENY', rules: [{ to: [{ operation: { methods: ['GET'] } }] }] },
+    };
+    await cluster.apply(policy);
+    await cluster.until('the policy is judged', async () =>
+      findingsOf(await check(), 'POLICIES_ENFORCED').some((text) =>
+        text.startsWith(`authorizationpolicy/${NAMESPACE}/only-get: ZtunnelAccepted: `),
+      ),
+    );
+    await cluster.delete(policy);
+  });
+
   test('an upgrade to the version that is there goes through every part and disturbs none', async () => {
     const uids = async () => (await cluster.pods('ambit-system')).map((pod) => pod.metadata.uid).sort();
     const before = await uids();

@@ -2,9 +2,8 @@
 
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { VERSION } from '../../base/version.ts';
-import type { AgentReport } from '../cluster/agent-report.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { getIfThere, listAll } from '../cluster/cluster-api.ts';
+import { getIfThere, listAll, listIfKnown } from '../cluster/cluster-api.ts';
 import type {
   ConfigMap,
   CustomResourceDefinition,
@@ -18,13 +17,13 @@ import type {
   Pod,
 } from '../cluster/kube-types.ts';
 import { AGENT, CONTROL_PLANE, LEASE, PROXY, ROOT_CONFIG_MAP } from '../cluster/mesh-names.ts';
-import { type Answer, askAgents, askControlPlanes, askProxies } from '../cluster/node-answers.ts';
-import type { ConfigDump } from '../config-dump.ts';
+import { askAgents, askControlPlanes, askProxies } from '../cluster/node-answers.ts';
 import { type RunnableSection, runnable } from './check-report.ts';
 import type { ApiAnswer, KubernetesFacts, Permission, PermissionAnswer } from './kubernetes-checks.ts';
 import { KUBERNETES_CHECKS } from './kubernetes-checks.ts';
 import { MESH_CHECKS } from './mesh-checks.ts';
 import type { MeshFacts } from './mesh-facts.ts';
+import { type JudgedObject, OBJECT_CHECKS, type ObjectFacts } from './object-checks.ts';
 import { POD_CHECKS, type PodFacts } from './pod-checks.ts';
 import { SURROUNDINGS_CHECKS, type SurroundingsFacts } from './surroundings-checks.ts';
 import { wantedBy } from './wanted-pods.ts';
@@ -58,6 +57,7 @@ export function sectionsFor(cluster: Cluster, isBeforeInstallation: boolean): Ru
   return [
     ...before,
     runnable({ name: 'parts of the mesh', checks: MESH_CHECKS, collect: mesh }),
+    runnable({ name: 'objects of users', checks: OBJECT_CHECKS, collect: () => collectObjects(cluster) }),
     runnable({
       name: 'pods of the mesh',
       checks: POD_CHECKS,
@@ -78,6 +78,10 @@ const READS: readonly Permission[] = [
 const CHECK_NEEDS: readonly Permission[] = [
   ...READS,
   { verb: 'list', group: '', resource: 'configmaps' },
+  { verb: 'list', group: '', resource: 'services' },
+  { verb: 'list', group: 'security.istio.io', resource: 'authorizationpolicies' },
+  { verb: 'list', group: 'security.istio.io', resource: 'peerauthentications' },
+  { verb: 'list', group: 'networking.istio.io', resource: 'serviceentries' },
   { verb: 'create', group: '', resource: 'pods', subresource: 'portforward' },
 ];
 
@@ -189,16 +193,22 @@ async function collectMesh(cluster: Cluster, inventory: Inventory): Promise<Mesh
   };
 }
 
-function podFactsOf(inventory: Inventory, mesh: MeshFacts): PodFacts {
-  const {
-    now,
-    agents,
-    proxies,
-  }: {
-    now: number;
-    agents: ReadonlyMap<string, Answer<AgentReport>>;
-    proxies: ReadonlyMap<string, Answer<ConfigDump>>;
-  } = mesh;
+/** Kinds whose status the control plane writes. */
+const JUDGED_KINDS = [
+  ['authorizationpolicy', '/apis/security.istio.io/v1/authorizationpolicies'],
+  ['peerauthentication', '/apis/security.istio.io/v1/peerauthentications'],
+  ['serviceentry', '/apis/networking.istio.io/v1/serviceentries'],
+  ['service', '/api/v1/services'],
+] as const;
+
+async function collectObjects({ api }: Cluster): Promise<ObjectFacts> {
+  const lists = JUDGED_KINDS.map(async ([resource, path]) =>
+    (await listIfKnown<Omit<JudgedObject, 'resource'>>(api, path)).map((object) => ({ ...object, resource })),
+  );
+  return { objects: (await Promise.all(lists)).flat() };
+}
+
+function podFactsOf(inventory: Inventory, { now, agents, proxies }: MeshFacts): PodFacts {
   return { now, agents, proxies, pods: inventory.pods, isWanted: wantedBy(inventory.namespaces) };
 }
 
