@@ -8,12 +8,13 @@ NODE := node --disable-warning=ExperimentalWarning
 UNIT_TESTS = $(shell find test/unit -name '*.test.ts' | sort)
 # Of the cluster that cluster-up and cluster-down mean.
 NAME ?= dev
+PACKAGE_TESTS = $(shell find test/package -name '*.test.ts' | sort)
 INTEROP_TESTS = $(shell find test/interop -name '*.test.ts' | sort)
 # The others need a whole cluster: see test/cluster/README.md.
 API_SERVER_TESTS = $(filter-out $(addprefix test/cluster/,bare-% mesh-% removal%),$(shell find test/cluster -name '*.test.ts' | sort))
 NETNS_TESTS = $(shell find test/netns -name '*.test.ts' | sort)
 
-.PHONY: help setup demo check test test-unit test-netns test-interop kubernetes test-api-server test-cluster cluster-up cluster-down errors-page crds format
+.PHONY: help setup demo check test test-unit test-netns test-package test-interop kubernetes test-api-server test-cluster cluster-up cluster-down errors-page crds format
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +35,16 @@ check: setup ## Format, lint, types and the rules of the architecture
 	tsc -p .
 	$(NODE) --test test/architecture.test.ts
 
-test: test-unit test-netns test-interop ## Every test that needs no cluster
+test: test-unit test-netns test-package test-interop ## Every test that needs no cluster
 
 test-unit: setup ## Tests that need no network namespace
 	@scripts/run-ring.sh 2 $(UNIT_TESTS)
 
 test-netns: setup ## Tests in real network namespaces, and the demo
 	@scripts/run-ring.sh 1 $(NETNS_TESTS)
+
+test-package: setup ## Tests of the image and the npm package as they are given to users
+	@scripts/run-ring.sh 1 $(PACKAGE_TESTS)
 
 test-interop: setup ## Tests against h2spec and Istio's own message types, which need Go
 	@scripts/run-interop.sh $(INTEROP_TESTS)

@@ -11,6 +11,9 @@ const SOURCES = join(ROOT, 'src');
 /** `new URL('./worker.ts', import.meta.url)`: how a source names another file that is started or read. */
 const FILE_REFERENCE = /new URL\(\s*'(\.{1,2}\/[^']*)',\s*import\.meta\.url,?\s*\)/g;
 
+/** A package that is loaded on demand. */
+const PACKAGE_ON_DEMAND = /\bawait import\('((?!node:|\.)[^']+)'\)/g;
+
 /** CommonJS packages ask for Node's own modules by `require`, which an ES module does not have. */
 const REQUIRE_BANNER =
   "import { createRequire as ambitCreateRequire } from 'node:module';\nconst require = ambitCreateRequire(import.meta.url);";
@@ -36,7 +39,7 @@ export async function buildBundle(folder: string): Promise<BundledPackage[]> {
     metafile: true,
     absWorkingDir: ROOT,
     logLevel: 'warning',
-    plugins: [fileReferences, versionOnly],
+    plugins: [sourceChanges, versionOnly],
   });
   const packages = bundledPackages(ROOT, metafile);
   cpSync(join(ROOT, 'LICENSE'), join(folder, 'LICENSE'));
@@ -60,24 +63,29 @@ function entryName(path: string): string {
   return relative(SOURCES, path).replaceAll('/', '-').replace(/\.ts$/, '');
 }
 
-/** Every output lies directly in dist/, wherever its sources were: references follow. */
-const fileReferences: Plugin = {
-  name: 'file-references',
+/**
+ * Every output lies directly in dist/, wherever its sources were: references follow. And a CommonJS package in a chunk of
+ * its own has a default export alone, where Node would give its names as well.
+ */
+const sourceChanges: Plugin = {
+  name: 'source-changes',
   setup({ onLoad }) {
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8');
-      const contents = text.replaceAll(FILE_REFERENCE, (_, reference: string) => {
-        const target = resolve(dirname(path), reference);
-        const slash = reference.endsWith('/') ? '/' : '';
-        const moved = target.endsWith('.ts')
-          ? `./${entryName(target)}.js`
-          : `../${relative(ROOT, target)}${slash}`;
-        return `new URL('${moved}', import.meta.url)`;
-      });
+      const contents = text
+        .replaceAll(FILE_REFERENCE, (_, reference: string) => movedReference(path, reference))
+        .replaceAll(PACKAGE_ON_DEMAND, (load) => `${load}.then((loaded) => loaded.default ?? loaded)`);
       return { contents, loader: 'ts' };
     });
   },
 };
+
+function movedReference(path: string, reference: string): string {
+  const target = resolve(dirname(path), reference);
+  const slash = reference.endsWith('/') ? '/' : '';
+  const moved = target.endsWith('.ts') ? `./${entryName(target)}.js` : `../${relative(ROOT, target)}${slash}`;
+  return `new URL('${moved}', import.meta.url)`;
+}
 
 /** Of package.json the program wants its version alone. */
 const versionOnly: Plugin = {
