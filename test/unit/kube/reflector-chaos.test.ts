@@ -60,7 +60,7 @@ test('the view agrees with the server in the end, whatever happens', async () =>
       // A half line may be out: it ends here.
       server.cutWatches('close');
       server.put('last', 'one');
-      await eventually('agreement', () => things.agrees() || undefined);
+      await eventually('agreement', () => things.agrees() || undefined, 30_000);
     }),
     { numRuns: 150 },
   );
