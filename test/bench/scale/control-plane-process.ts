@@ -28,7 +28,8 @@ export class ControlPlaneProcess implements AsyncDisposable {
     const node = ['--disable-warning=ExperimentalWarning', ...profilingFlags(), MAIN, 'controlplane'];
     this.#child = spawn(process.execPath, [...node, ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, RUST_LOG: 'warn' },
+      // As in daemonset/base/controlplane.yaml.
+      env: { ...process.env, RUST_LOG: 'warn', NODE_OPTIONS: '--max-semi-space-size=4' },
     });
   }
 
