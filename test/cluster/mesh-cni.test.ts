@@ -279,7 +279,11 @@ describe('the node agent', () => {
 
     const { labels } = metadata as { labels: Manifest };
     const again = { name: 'ambit-cni', namespace: MESH_NAMESPACE, labels };
-    await cluster.apply({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: again, spec });
+    const manifest = { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: again, spec };
+    // As an installation does, so that an upgrade later on meets fields of its own.
+    await cluster.kubectl(['apply', '--server-side', '--field-manager=ambit', '--filename=-'], {
+      input: JSON.stringify(manifest),
+    });
     await mesh.ready();
     await mesh.enrolled(MESHED);
   });
