@@ -49,7 +49,11 @@ describe('the machines of the testbed', () => {
     const good = await loadWhile({ enter, target: url, perSecond: 100 }, () => wait(1000));
     assert.equal(good.failed, 0);
     assert.ok(good.ok > 10, JSON.stringify(good));
-    const refused = new CallLoad({ enter, target: url.replace(`:${HTTP_PORT}`, ':1'), perSecond: 100 });
+    const refused = await CallLoad.start({
+      enter,
+      target: url.replace(`:${HTTP_PORT}`, ':1'),
+      perSecond: 100,
+    });
     await wait(500);
     const bad = await refused.stop();
     assert.equal(bad.ok, 0);

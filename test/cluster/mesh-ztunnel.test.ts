@@ -77,7 +77,7 @@ describe('the proxies of a cluster', () => {
 
   test('come back when one is deleted, and serve until it is gone', async (t: TestContext) => {
     const { metadata } = await mesh.podOn('ztunnel', 'node1');
-    const load = new CallLoad(plan);
+    const load = await CallLoad.start(plan);
     await cluster.kubectl(['--namespace', MESH_NAMESPACE, 'delete', 'pod', metadata.name, '--wait=false']);
     await isReplaced(metadata.uid!);
     tell(t, await load.stop());
@@ -89,7 +89,7 @@ describe('the proxies of a cluster', () => {
     const restarts = restartsOf(pod);
     const { nodeName } = pod.spec;
     const { containerID } = pod.status.containerStatuses![0]!;
-    const load = new CallLoad(plan);
+    const load = await CallLoad.start(plan);
     process.kill(cluster.nodes.pidOf(nodeName, containerID!), 'SIGKILL');
     await cluster.until('the proxy is started again', async () => {
       const now = await mesh.podOn('ztunnel', nodeName);

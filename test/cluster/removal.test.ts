@@ -43,7 +43,7 @@ describe('removal of the mesh', () => {
       await runCommand(['ambit', 'uninstall', '--yes'], { timeoutMs: UNINSTALL_TIMEOUT_MS });
     });
     t.diagnostic(`${during.failed} of ${during.calls} calls failed ${JSON.stringify(during.errors)}`);
-    const load = new CallLoad({ enter, target, perSecond: PER_SECOND });
+    const load = await CallLoad.start({ enter, target, perSecond: PER_SECOND });
     await delay(CALM_MS);
     const afterwards = await load.stop();
     assert.equal(afterwards.failed, 0, JSON.stringify(afterwards.errors));

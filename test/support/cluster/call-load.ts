@@ -1,9 +1,10 @@
 /** A steady load of calls from a pod, by a client that never tries again and counts every call that fails. */
 
 import { join } from 'node:path';
+import { until } from '../sandbox-commands.ts';
 import { endCommand, type RunningCommand, startCommand } from './command.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
+const PROGRAM = join(import.meta.dirname, 'call-load-main.ts');
 
 export interface LoadPlan {
   /** To be put before the client, see `Cluster.enterPod`. */
@@ -27,22 +28,30 @@ export interface LoadResult {
 /** Calls under way at once; each lane makes its share of the calls. */
 const LANES = 20;
 const CALL_TIMEOUT_MS = 10_000;
+/** Of Node, on a machine with much else to do. */
+const START_TIMEOUT_MS = 60_000;
 
 export class CallLoad {
   readonly #child: RunningCommand;
   #output = '';
   #errors = '';
 
-  constructor({ enter, target, perSecond }: LoadPlan) {
+  /** Resolves when calls are being made. */
+  static async start({ enter, target, perSecond }: LoadPlan): Promise<CallLoad> {
     const interval = Math.round((1000 * LANES) / perSecond);
-    const client = ['echo', 'client', target, '--count', '0', '--json', '--interval', String(interval)];
-    const limits = ['--connections', String(LANES), '--timeout', String(CALL_TIMEOUT_MS)];
-    const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN];
-    this.#child = startCommand([...enter, ...node, ...client, ...limits]);
-    this.#child.stdout.on('data', (text: string) => {
+    const numbers = [interval, LANES, CALL_TIMEOUT_MS].map(String);
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
+    const load = new CallLoad(startCommand([...enter, ...node, target, ...numbers]));
+    await until('the client calls', async () => load.#errors.includes('calling'), START_TIMEOUT_MS);
+    return load;
+  }
+
+  private constructor(child: RunningCommand) {
+    this.#child = child;
+    child.stdout.on('data', (text: string) => {
       this.#output += text;
     });
-    this.#child.stderr.on('data', (text: string) => {
+    child.stderr.on('data', (text: string) => {
       this.#errors += text;
     });
   }
@@ -57,7 +66,7 @@ export class CallLoad {
 
 /** Calls all the while that something happens. */
 export async function loadWhile(plan: LoadPlan, action: () => Promise<unknown>): Promise<LoadResult> {
-  const load = new CallLoad(plan);
+  const load = await CallLoad.start(plan);
   try {
     await action();
   } catch (thrown) {
