@@ -1,4 +1,4 @@
-/** Byte streams to ports of pods through a real API server and kubelet. */
+/** Byte streams of pods through a real API server and kubelet: their ports, and their logs. */
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
@@ -7,12 +7,12 @@ import { after, before, describe, test } from 'node:test';
 import { KubeClient } from '../../src/kube/kube-client.ts';
 import { type ForwardTarget, forwardPort } from '../../src/kube/port-forward.ts';
 import { Cluster } from '../support/cluster/cluster.ts';
-import { clusterPod } from '../support/cluster/cluster-manifests.ts';
+import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
 import { HTTP_PORT, namespaceManifest, TCP_PORT } from '../support/mesh-manifests.ts';
 
-const NAMESPACE = 'port-forward';
+const NAMESPACE = 'kubelet-streams';
 
-describe('port forwarding', () => {
+describe('streams of the kubelet', () => {
   let cluster: Cluster;
   let client: KubeClient;
   const target = (port: number): ForwardTarget => ({ namespace: NAMESPACE, pod: 'server', port });
@@ -22,7 +22,11 @@ describe('port forwarding', () => {
     client = await KubeClient.connect({ kubeconfig: process.env.KUBECONFIG });
     await cluster.apply(namespaceManifest(NAMESPACE));
     await cluster.apply(clusterPod({ name: 'server', namespace: NAMESPACE }));
+    const talking = ['bash', '-c', 'for i in 1 2 3; do echo line $i; sleep 0.2; done; sleep infinity'];
+    const container = toolsContainer({ command: talking });
+    await cluster.apply(clusterPod({ name: 'talker', namespace: NAMESPACE, container }));
     await cluster.podReady(NAMESPACE, 'server');
+    await cluster.podReady(NAMESPACE, 'talker');
   });
 
   after(async () => {
@@ -67,12 +71,24 @@ describe('port forwarding', () => {
     assert.deepEqual(await Promise.all(texts.map(echo)), texts);
   });
 
+  test('logs are followed line by line for as long as one reads', async () => {
+    const path = `/api/v1/namespaces/${NAMESPACE}/pods/talker/log`;
+    const stream = await client.stream({ path, query: { follow: true } });
+    let text = '';
+    for await (const chunk of stream) {
+      text += String(chunk);
+      if (text.includes('line 3\n')) break;
+    }
+    assert.equal(text, 'line 1\nline 2\nline 3\n');
+    await assert.rejects(client.stream({ path: path.replace('talker', 'nobody') }), { status: 404 });
+  });
+
   test('a port where nobody listens is told by the stream, in the kubelet’s words', async () => {
     const stream = await forwardPort(client, target(1));
     stream.write('x');
     const [error] = await once(stream, 'error');
     assert.equal(error.code, 'AMBIT_KUBE_FORWARD_FAILED');
-    assert.match(error.message, /port 1 of pod port-forward\/server cannot be reached: .*refused/s);
+    assert.match(error.message, /port 1 of pod kubelet-streams\/server cannot be reached: .*refused/s);
   });
 
   test('a pod that is not there, or that one may not reach, is told at once', async () => {
