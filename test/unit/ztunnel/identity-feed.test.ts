@@ -179,3 +179,19 @@ test('a certificate that has run out because the CA is away is taken from the th
     formatSpiffeId({ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'orders' }),
   );
 });
+
+test('pods are certified when the CA has answered for each of them; one without a certificate to come is not waited for', async () => {
+  const { ca, feed } = bench();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  ca.gate = promise;
+  feed.podStarted(podInfo('u1'));
+  let isCertified = false;
+  const certified = feed.whenCertified([podInfo('u1')]).then(() => {
+    isCertified = true;
+  });
+  await settle();
+  assert.equal(isCertified, false);
+  resolve();
+  await certified;
+  await feed.whenCertified([podInfo('u1'), { ...podInfo('u2'), serviceAccount: 'gone' }]);
+});

@@ -248,3 +248,23 @@ test('a pod that came back in another namespace is not confused by late answers 
   answer(one, 'u1', 2);
   assert.equal(await second, undefined);
 });
+
+test('a snapshot is served when every pod is: one that fails at first is waited for, one that is removed is not', async (t: TestContext) => {
+  mockTimers(t);
+  const one = bench();
+  assert.equal(await one.registry.whenServed(), undefined);
+  for (const uid of ['u1', 'u2', 'u3']) void one.registry.add(podInfo(uid), namespaceNamed(uid));
+  let isServed = false;
+  const served = one.registry.whenServed().then(() => {
+    isServed = true;
+  });
+  answer(one, 'u1', 1);
+  answer(one, 'u2', 2, 'no room');
+  one.registry.remove('u3');
+  await isSettled(served);
+  assert.equal(isServed, false);
+  t.mock.timers.tick(POD_RETRY_MS);
+  answer(one, 'u2', 4);
+  await served;
+  assert.equal(one.registry.pending, 0);
+});
