@@ -72,20 +72,28 @@ function aptSettings(home: string, architecture: Architecture): string[] {
 /** The machine's own sources, of the distribution alone: others may lack the architecture. */
 function writeSources(folder: string): void {
   const codename = /^VERSION_CODENAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'stable';
-  const ofDistribution = new RegExp(`\\b${codename}(-updates|-security)?\\b(?!-)`);
   const files = ['/etc/apt/sources.list', ...globSync('/etc/apt/sources.list.d/*.{list,sources}')];
   for (const file of files.filter(existsSync)) {
-    const text = readFileSync(file, 'utf8');
-    const kept = file.endsWith('.list')
-      ? text.split('\n').filter((line) => /^deb /.test(line) && isOfDistribution(line, ofDistribution))
-      : text.split(/\n{2,}/).filter((stanza) => isOfDistribution(stanza, ofDistribution));
-    writeFileSync(join(folder, basename(file)), `${kept.join(file.endsWith('.list') ? '\n' : '\n\n')}\n`);
+    const kept = sourcesOf(codename, basename(file), readFileSync(file, 'utf8'));
+    writeFileSync(join(folder, basename(file)), kept);
   }
 }
 
-function isOfDistribution(source: string, suite: RegExp): boolean {
-  const suites = /^Suites:(.*)$/m.exec(source)?.[1] ?? /^deb (?:\[[^\]]*\] )?\S+ (\S+)/.exec(source)?.[1];
-  return suites?.split(/\s+/).some((one) => one.replace(suite, '') === '' && one !== '') ?? false;
+/** What a file of apt sources, of either format, has of the distribution, its updates and its security updates. */
+export function sourcesOf(codename: string, name: string, text: string): string {
+  const wanted = ['', '-updates', '-security'].map((suffix) => codename + suffix);
+  const isWanted = (suites: string | undefined) =>
+    suites
+      ?.trim()
+      .split(/\s+/)
+      .some((suite) => wanted.includes(suite)) ?? false;
+  if (name.endsWith('.list')) {
+    const lines = text.split('\n');
+    const kept = lines.filter((line) => isWanted(/^deb\s+(?:\[[^\]]*\]\s+)?\S+\s+(\S+)/.exec(line)?.[1]));
+    return `${kept.join('\n')}\n`;
+  }
+  const stanzas = text.split(/\n\s*\n/);
+  return `${stanzas.filter((stanza) => isWanted(/^Suites:(.*)$/m.exec(stanza)?.[1])).join('\n\n')}\n`;
 }
 
 function unpack(archive: string, folder: string): DebianPackage {

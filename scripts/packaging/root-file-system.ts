@@ -7,7 +7,7 @@ import { elfNeeds } from './elf-file.ts';
 import type { TarEntry } from './tar-archive.ts';
 
 /** What the node agent calls, in its shell; see src/cni/. */
-const PROGRAMS = [
+export const PROGRAMS = [
   'usr/bin/dash',
   'usr/bin/nsenter',
   'usr/bin/ss',
