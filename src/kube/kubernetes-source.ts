@@ -68,6 +68,7 @@ export class KubernetesSource implements ObjectSource {
   readonly #writer: ObjectWriter;
   #flushTimer: NodeJS.Timeout | undefined;
   #isTelling = false;
+  #knownProblems = new Set<string>();
 
   constructor(client: KubeClient, options: KubernetesSourceOptions) {
     this.#writer = new ObjectWriter({
@@ -173,8 +174,21 @@ export class KubernetesSource implements ObjectSource {
       }
       changes.push(...view.takeChanges());
     }
+    this.#logProblems();
     // Deletions first: an address may have moved from an object that is gone to a new one.
     return changes.sort((a, b) => Number(b.type === 'delete') - Number(a.type === 'delete'));
+  }
+
+  /** Each fault of an object once, for as long as it lasts. */
+  #logProblems(): void {
+    const before = this.#knownProblems;
+    this.#knownProblems = new Set();
+    for (const { view } of this.#readers.values()) {
+      for (const { code, severity, message } of view.problems()) {
+        if (!before.has(message)) log.log(severity === 'error' ? 'error' : 'warn', message, { code });
+        this.#knownProblems.add(message);
+      }
+    }
   }
 
   #known({

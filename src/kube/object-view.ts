@@ -11,6 +11,8 @@ interface Entry {
   readonly object: MeshObject;
 }
 
+const NO_PROBLEMS: readonly SourceProblem[] = [];
+
 export class ObjectView {
   readonly #entries = new Map<string, Entry>();
   readonly #problems = new Map<string, readonly SourceProblem[]>();
@@ -37,8 +39,9 @@ export class ObjectView {
     return this.#entries.get(key)?.resourceVersion;
   }
 
+  /** Faults of its objects, also of those that are not in it because of them. */
   problems(): readonly SourceProblem[] {
-    return [...this.#problems.values()].flat();
+    return this.#problems.size === 0 ? NO_PROBLEMS : [...this.#problems.values()].flat();
   }
 
   /** Takes a complete list: what is not in it is gone, which nobody else will tell. */

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { KubeClient } from '../../src/kube/kube-client.ts';
+import { KubeClient, MERGE_PATCH_TYPE } from '../../src/kube/kube-client.ts';
 import { KubernetesSource } from '../../src/kube/kubernetes-source.ts';
 import { OBJECT_KINDS } from '../../src/objects/kinds.ts';
 import type { ObjectChange } from '../../src/objects/object-source.ts';
+import { flushLog, setLogSink } from '../../src/telemetry/log.ts';
 import { AGENT_TOKEN, AGENT_USER, BareApiServer } from '../support/cluster/bare-api-server.ts';
 import {
   createPod,
@@ -239,6 +240,28 @@ test('several writers keep their own conditions on one object, and remove none o
   await two.source.patch(reference, { status: { conditions: [] }, conditionTypes: ['C', 'D'] });
   await eventually('two are left', () => reasons().join() === 'AR10,BR10');
   assert.equal(one.source.get('AuthorizationPolicy', 'shop', 'p')?.spec?.action, 'DENY');
+});
+
+test('a policy that breaks its schema is told once, and what it said before stays in force', async (t) => {
+  await using policies = await reading(api.kubeconfig(), { kinds: ['AuthorizationPolicy'] });
+  const lines: string[] = [];
+  setLogSink((text) => lines.push(text));
+  t.after(() => setLogSink((text) => process.stdout.write(text)));
+  const change = (spec: object) =>
+    admin.request({ method: 'PATCH', path: `${POLICIES}/p`, contentType: MERGE_PATCH_TYPE, body: { spec } });
+  await change({ action: 'MAYBE' });
+  const [problem] = await eventually(
+    'a problem',
+    () => policies.source.problems.length > 0 && policies.source.problems,
+  );
+  assert.match(problem?.message ?? '', /^AuthorizationPolicy\/shop\/p: spec\.action must be one of/);
+  assert.equal(policies.source.get('AuthorizationPolicy', 'shop', 'p')?.spec?.action, 'DENY');
+  await change({ action: 'MAYBE', rules: [] });
+  await change({ action: 'ALLOW' });
+  await eventually('repaired', () => policies.source.problems.length === 0);
+  flushLog();
+  assert.equal(lines.join('').match(/spec\.action must be one of/g)?.length, 1);
+  assert.equal(policies.source.get('AuthorizationPolicy', 'shop', 'p')?.spec?.action, 'ALLOW');
 });
 
 test('an API server that is killed and comes back is followed on, and named while it is away', async () => {
