@@ -19,8 +19,8 @@ export interface InstallSettings extends ApplySettings {
 }
 
 /**
- * Applies everything. The control plane is waited for first where anything is: it publishes the root certificate, and a
- * proxy whose pod is made before that is tried again by its kubelet only after a while.
+ * Applies everything. The proxies come last where anything is waited for: the control plane publishes the root certificate
+ * that they mount, and a pod that is made before that is tried again by its kubelet only after a while.
  */
 export async function install(
   cluster: Cluster,
@@ -28,24 +28,16 @@ export async function install(
   settings: InstallSettings,
 ): Promise<void> {
   await applyFoundations(cluster, objects, settings);
-  const waits = settings.wait && !settings.dryRun;
-  const workloads = inApplyOrder(objects.filter(isWorkload));
-  for (const [kind, components] of STAGES) {
-    await applyObjects(
-      cluster,
-      workloads.filter((one) => one.kind === kind),
-      settings,
-    );
-    if (!waits) continue;
-    for (const component of components) await waitForRollout(cluster, component, settings);
+  for (const stage of STAGES) {
+    const workloads = stage.flatMap((component) => workloadsOf(objects, component));
+    await applyObjects(cluster, workloads, settings);
+    if (settings.dryRun || !settings.wait) continue;
+    for (const component of stage) await waitForRollout(cluster, component, settings);
   }
 }
 
-/** The agents and the proxies need each other to become ready. */
-const STAGES: readonly (readonly [string, readonly Component[]])[] = [
-  ['Deployment', ['controlplane']],
-  ['DaemonSet', ['cni', 'ztunnel']],
-];
+/** Agents do not wait for the control plane: where a plugin was left on a node, no other pod starts there without one. */
+const STAGES: readonly (readonly Component[])[] = [['controlplane', 'cni'], ['ztunnel']];
 
 /**
  * The control plane first, then the agents, then the proxies: each step is waited for, so that older parts only ever
@@ -65,12 +57,13 @@ export async function upgrade(
   );
   await applyFoundations(cluster, objects, settings);
   for (const { component } of COMPONENTS) {
-    const part = objects.filter(
-      (one) => isWorkload(one) && one.metadata.labels?.[COMPONENT_LABEL] === component,
-    );
-    await applyObjects(cluster, part, settings);
+    await applyObjects(cluster, workloadsOf(objects, component), settings);
     if (!settings.dryRun) await waitForRollout(cluster, component, settings);
   }
+}
+
+function workloadsOf(objects: readonly KubeObject[], component: Component): KubeObject[] {
+  return objects.filter((one) => isWorkload(one) && one.metadata.labels?.[COMPONENT_LABEL] === component);
 }
 
 /** What the control plane says that it is; the parts behind it may be older. */

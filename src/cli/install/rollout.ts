@@ -59,7 +59,10 @@ export function deploymentState(name: string, set: Deployment | undefined): Roll
   const isDone = updatedReplicas >= wanted && availableReplicas >= wanted && replicas <= updatedReplicas;
   const old = replicas - updatedReplicas;
   const rest = old > 0 ? `, ${old} old ones to go` : '';
-  return { isDone, text: `deployment/${name}: ${availableReplicas} of ${wanted} ready${rest}` };
+  return {
+    isDone,
+    text: `deployment/${name}: ${Math.min(availableReplicas, wanted)} of ${wanted} ready${rest}`,
+  };
 }
 
 /** A DaemonSet is done when every node has a new pod that is ready. */

@@ -78,13 +78,11 @@ async function nodesWithoutAgent({ api, meshNamespace }: Cluster): Promise<strin
       const pod = byNode.get(name);
       return pod === undefined || !isReady(pod);
     })
-    .map(
-      (name) => `node/${name}: no agent is ready there to clean it: run \`ambit cni cleanup\` on that node`,
-    );
+    .map((name) => `node/${name}: no agent was ready there to clean it`);
 }
 
 function leftPod({ metadata, spec }: Pod): string {
-  return `pod/${metadata.namespace}/${metadata.name}: its agent on ${spec?.nodeName} did not clean it: delete the pod`;
+  return `pod/${metadata.namespace}/${metadata.name}: its agent on ${spec?.nodeName} did not clean it`;
 }
 
 async function deleteWorkload(
