@@ -1,6 +1,6 @@
 /** The server end of istio.v1.auth.IstioCertificateService: hands decoded requests to whatever signs them. */
 
-import { AmbitError, messageOf } from '../base/errors.ts';
+import { AmbitError } from '../base/errors.ts';
 import { type Authenticate, authenticateCall } from './call-authentication.ts';
 import {
   CREATE_CERTIFICATE_PATH,
@@ -58,8 +58,10 @@ async function answer<Caller>(
     return IstioCertificateResponse.encode({ certChain });
   } catch (thrown) {
     const status = isForeign(thrown) ? options.statusOf?.(thrown) : undefined;
-    if (status === undefined) throw thrown;
-    throw errorOfStatus({ code: GRPC_STATUS[status], message: messageOf(thrown) }, thrown);
+    if (!isForeign(thrown) || status === undefined) throw thrown;
+    // gRPC has a handful of codes; by ours the other side finds out what to do.
+    const message = `${thrown.message} (${thrown.code})`;
+    throw errorOfStatus({ code: GRPC_STATUS[status], message }, thrown);
   }
 }
 

@@ -61,7 +61,7 @@ test('a caller without a good token gets nothing, and its request is not looked 
   await assert.rejects(client.sign('x', IDENTITY, 1, never), { code: 'AMBIT_GRPC_UNAUTHENTICATED' });
 });
 
-test('a refusal arrives with its status and reason', async (t) => {
+test('a refusal arrives with its status, its reason and its code', async (t) => {
   const refused = new AmbitError('AMBIT_TEST', { side: 'policy', hint: '' }, 'no such pod on your node');
   const client = await clientOf(
     t,
@@ -73,7 +73,7 @@ test('a refusal arrives with its status and reason', async (t) => {
   );
   await assert.rejects(client.sign('x', IDENTITY, 1, never), {
     code: 'AMBIT_GRPC_PERMISSION_DENIED',
-    message: 'PERMISSION_DENIED: no such pod on your node',
+    message: 'PERMISSION_DENIED: no such pod on your node (AMBIT_TEST)',
   });
   await assert.rejects(client.sign('busy', IDENTITY, 1, never), { code: 'AMBIT_GRPC_UNAVAILABLE' });
 });
