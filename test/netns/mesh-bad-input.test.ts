@@ -36,7 +36,8 @@ describe('bad input to a running mesh', () => {
     session = await SandboxSession.start({ name: 'bad-input', manifests: MANIFESTS });
     await session.enrolled('shop');
     const buyer = { namespace: 'shop', name: 'buyer' };
-    calls = callFromPod(session.commands, buyer, await session.podIp('shop', 'seller'), TCP_PORT);
+    const host = await session.podIp('shop', 'seller');
+    calls = callFromPod(session.commands, buyer, { host, port: TCP_PORT });
   });
   after(async () => {
     calls?.stop();

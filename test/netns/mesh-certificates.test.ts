@@ -21,10 +21,15 @@ import { SandboxSession } from '../support/sandbox-session.ts';
 
 const ASKER = join(import.meta.dirname, '..', 'support', 'certificate-asker-main.ts');
 const NODES = ['node1', 'node2'] as const;
-/** Seconds that certificates live: node 1 has the new root long before node 2. */
-const TTL = { node1: 10, node2: 24 } as const;
+/**
+ * Seconds that certificates live: node 1 has the new root long before node 2, and what is left at a renewal is enough on
+ * a busy machine.
+ */
+const TTL = { node1: 16, node2: 40 } as const;
+/** Each call costs two handshakes, or none is left of a small machine. */
+const CALL_INTERVAL_MS = 100;
 /** Longer than any of them. */
-const LIFE_MS = 26_000;
+const LIFE_MS = 42_000;
 const MANIFESTS = [
   namespaceManifest('shop', AMBIENT),
   podManifest({ name: 'buyer', namespace: 'shop', node: 'node1' }),
@@ -45,10 +50,10 @@ describe('certificates of a running mesh', () => {
   const calls: CallLoop[] = [];
 
   before(async () => {
-    // One call per connection, so that each call is a handshake.
+    // No connection is used for two calls, so that each call is a handshake.
     const ztunnels = NODES.flatMap((node) => [
       '--ztunnel',
-      `${node}=POOL_MAX_STREAMS_PER_CONNECTION=1 SECRET_TTL=${TTL[node]}s exec ambit ztunnel`,
+      `${node}=POOL_MAX_STREAMS_PER_CONNECTION=1 POOL_UNUSED_RELEASE_TIMEOUT=0ms SECRET_TTL=${TTL[node]}s exec ambit ztunnel`,
     ]);
     session = await SandboxSession.start({ name: 'certificates', manifests: MANIFESTS, up: ztunnels });
     await session.enrolled('shop');
@@ -58,7 +63,8 @@ describe('certificates of a running mesh', () => {
       ['seller', 'buyer'],
     ] as const) {
       const pod = { namespace: 'shop', name: from };
-      calls.push(callFromPod(session.commands, pod, await session.podIp('shop', to), TCP_PORT));
+      const target = { host: await session.podIp('shop', to), port: TCP_PORT, intervalMs: CALL_INTERVAL_MS };
+      calls.push(callFromPod(session.commands, pod, target));
     }
     await callsGoOn();
   });
@@ -75,6 +81,14 @@ describe('certificates of a running mesh', () => {
   async function callsGoOn(): Promise<void> {
     const now = Date.now();
     for (const loop of calls) await loop.succeeded(now);
+  }
+
+  /** The first ones tell more than all. */
+  function assertNoneFailed(): void {
+    for (const loop of calls) {
+      const failures = loop.failures();
+      assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${loop.lines.length} calls failed`);
+    }
   }
 
   const stateFile = () => join(authority.authorityFolder, 'authority.json');
@@ -198,17 +212,8 @@ describe('certificates of a running mesh', () => {
         .some(({ fields }) => fields.code === 'AMBIT_TLS_PEER_REJECTED'),
     );
     await callsGoOn();
-    for (const loop of calls) assert.deepEqual(loop.failures(), []);
+    assertNoneFailed();
     t.diagnostic(`${calls[0]!.lines.length + calls[1]!.lines.length} calls, ${Date.now() - begun} ms`);
-  });
-
-  test('after a rotation the control plane starts again with the new root, and new pods are certified', async () => {
-    await session.commands.must('restart', 'controlplane');
-    await session.apply(podManifest({ name: 'late', namespace: 'shop', node: 'node1' }));
-    await session.podReady('shop', 'late');
-    const url = `http://${await session.podIp('shop', 'seller')}:8080/`;
-    await session.commands.must('exec', 'late', '-n', 'shop', '--', 'curl', '-sSf', '-m', '20', url);
-    await callsGoOn();
   });
 
   async function ask(...identities: readonly AskedIdentity[]): Promise<readonly AskerAnswer[]> {
@@ -245,10 +250,23 @@ describe('certificates of a running mesh', () => {
       ],
     );
     const log = await session.commands.must('logs', 'controlplane', '-n', 'ambit-system');
-    for (const code of ['AMBIT_CSR_TOO_LARGE', 'AMBIT_IDENTITY_NOT_ON_NODE', 'AMBIT_IDENTITY_FOREIGN']) {
-      assert.ok(log.includes(code), `${code} in the log`);
+    const codes = ['CSR_TOO_LARGE', 'IDENTITY_NOT_ON_NODE', 'IDENTITY_NOT_ON_NODE', 'IDENTITY_FOREIGN'];
+    for (const [i, code] of codes.entries()) {
+      const answer = answers[i]!;
+      assert.ok('message' in answer && answer.message.endsWith(`(AMBIT_${code})`), JSON.stringify(answer));
+      assert.ok(log.includes(`AMBIT_${code}`), `${code} in the log`);
     }
     await callsGoOn();
-    for (const loop of calls) assert.deepEqual(loop.failures(), []);
+    assertNoneFailed();
+  });
+
+  test('after a rotation the control plane starts again with the new root, and new pods are certified', async () => {
+    await session.commands.must('restart', 'controlplane');
+    await session.apply(podManifest({ name: 'late', namespace: 'shop', node: 'node1' }));
+    await session.podReady('shop', 'late');
+    const url = `http://${await session.podIp('shop', 'seller')}:8080/`;
+    await session.commands.must('exec', 'late', '-n', 'shop', '--', 'curl', '-sSf', '-m', '20', url);
+    // On a slow machine the short lives may have ended meanwhile, so only those from now on count.
+    await callsGoOn();
   });
 });

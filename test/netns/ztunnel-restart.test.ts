@@ -63,7 +63,11 @@ describe('processes of the mesh that end', () => {
 
   /** Calls from the buyer to the server, each on a connection of its own. */
   function startCalls(): CallLoop {
-    const loop = callFromPod(session.commands, { namespace: 'shop', name: 'buyer' }, server, TCP_PORT);
+    const loop = callFromPod(
+      session.commands,
+      { namespace: 'shop', name: 'buyer' },
+      { host: server, port: TCP_PORT },
+    );
     loops.push(loop);
     return loop;
   }

@@ -10,19 +10,25 @@ export const CALL_PROGRAM = `${import.meta.dirname}/call-loop-main.ts`;
 const INTERVAL_MS = 25;
 
 /** @param host an echo server over TCP */
-export function callArguments(host: string, port: number): readonly string[] {
-  return [host, String(port), String(INTERVAL_MS)];
+export function callArguments(host: string, port: number, intervalMs = INTERVAL_MS): readonly string[] {
+  return [host, String(port), String(intervalMs)];
+}
+
+/** An echo server over TCP, and how often it is called. */
+export interface CallTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly intervalMs?: number;
 }
 
 /** The same inside a pod of a sandbox. */
 export function callFromPod(
   commands: SandboxCommands,
   pod: { readonly namespace: string; readonly name: string },
-  host: string,
-  port: number,
+  { host, port, intervalMs }: CallTarget,
 ): CallLoop {
   const program = [process.execPath, '--disable-warning=ExperimentalWarning', CALL_PROGRAM];
-  const command = [...program, ...callArguments(host, port)];
+  const command = [...program, ...callArguments(host, port, intervalMs)];
   return new CallLoop(commands.start(['exec', pod.name, '-n', pod.namespace, '--', ...command]));
 }
 
