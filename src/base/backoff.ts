@@ -21,11 +21,12 @@ export class Backoff {
     this.#ceilingMs = options.minMs;
   }
 
-  /** Milliseconds to wait before the next attempt; at least half the ceiling, so that it does grow. */
+  /** Milliseconds to wait before the next attempt: anything from half the shortest delay to the ceiling. */
   next(): number {
     const ceiling = this.#ceilingMs;
+    const floor = this.#minMs / 2;
     this.#ceilingMs = Math.min(this.#maxMs, ceiling * 2);
-    return Math.round(ceiling / 2 + (this.#random() * ceiling) / 2);
+    return Math.round(floor + this.#random() * (ceiling - floor));
   }
 
   /** Call after a success. */
