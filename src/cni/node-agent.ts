@@ -145,7 +145,7 @@ export class NodeAgent {
   /** Takes the plugin off the node and every pod out of the mesh; {@link stop} is still to be called. */
   async uninstall(): Promise<void> {
     clearTimeout(this.#reconcileTimer);
-    this.#installer?.uninstall();
+    await this.#installer?.uninstall();
     await this.#parts?.manager.dismissAll();
     this.#parts?.plugin.remove();
   }

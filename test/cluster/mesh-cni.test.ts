@@ -265,7 +265,8 @@ describe('the node agent', () => {
       const files = await cluster.nodes.run(node, 'sh', '-c', `ls -A ${BIN_DIR} /var/run/istio-cni`);
       assert.doesNotMatch(files, /ambit|pluginevent/);
       assert.equal(await isInstalled(node), false);
-      assert.doesNotMatch(await cluster.nodes.run(node, 'iptables-save'), /ISTIO|istio/);
+      const rules = await cluster.nodes.run(node, 'sh', '-c', 'iptables-save; ip6tables-save');
+      assert.doesNotMatch(rules, /ISTIO|istio/);
       assert.doesNotMatch(await cluster.nodes.run(node, 'ipset', 'list', '-name'), /istio/);
     }
     const pods = await cluster.pods(MESHED);
@@ -274,8 +275,10 @@ describe('the node agent', () => {
     );
     const { containerStatuses } = (await cluster.pod(MESHED, 'server')).status;
     const pid = cluster.nodes.pidOf('node1', containerStatuses![0]!.containerID!);
-    const rules = await runCommand(['nsenter', `--net=/proc/${pid}/ns/net`, 'iptables-save']);
-    assert.doesNotMatch(rules, /ISTIO/);
+    for (const save of ['iptables-save', 'ip6tables-save']) {
+      const rules = await runCommand(['nsenter', `--net=/proc/${pid}/ns/net`, save]);
+      assert.doesNotMatch(rules, /ISTIO/);
+    }
 
     const { labels } = metadata as { labels: Manifest };
     const again = { name: 'ambit-cni', namespace: MESH_NAMESPACE, labels };

@@ -1,6 +1,7 @@
 /** Keeps the CNI plugin installed on the node: puts it there, watches it, and repairs what others change. */
 
 import { type FSWatcher, mkdirSync, watch } from 'node:fs';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../telemetry/log.ts';
 import { cniErrors } from '../errors.ts';
@@ -45,6 +46,8 @@ const TIMING: InstallerTiming = { passMs: 30_000, settleMs: 100, throttleMs: 30_
 /** Repairs within a minute that are taken for an accident. */
 const TOLERATED_REPAIRS = 5;
 const MINUTE_MS = 60_000;
+/** A pass takes a second or two, unless the API server does not answer. */
+const PASS_LIMIT_MS = 5_000;
 
 const log = logger('install');
 
@@ -56,6 +59,7 @@ export class Installer {
   #timer: NodeJS.Timeout | undefined;
   #dueAtMs = Number.POSITIVE_INFINITY;
   #isRunning = false;
+  #running: Promise<void> = Promise.resolve();
   #isAgainDue = false;
   #isStopped = false;
   #isReady = false;
@@ -86,9 +90,10 @@ export class Installer {
     for (const watcher of this.#watchers) watcher.close();
   }
 
-  /** Takes the plugin away: what leads to it before what it leads to. */
-  uninstall(): void {
+  /** Takes the plugin away: what leads to it before what it leads to. A pass that is under way ends before. */
+  async uninstall(): Promise<void> {
     this.stop();
+    await Promise.race([this.#running, setTimeoutAsync(PASS_LIMIT_MS, undefined, { ref: false })]);
     for (const { part } of this.#options.parts.toReversed()) part.remove();
     log.info('removed');
   }
@@ -130,7 +135,9 @@ export class Installer {
     if (this.#isStopped || dueAtMs >= this.#dueAtMs) return;
     clearTimeout(this.#timer);
     this.#dueAtMs = dueAtMs;
-    this.#timer = setTimeout(() => void this.#pass(), delayMs);
+    this.#timer = setTimeout(() => {
+      this.#running = this.#pass();
+    }, delayMs);
   }
 
   async #pass(): Promise<void> {
@@ -145,6 +152,7 @@ export class Installer {
   async #install(): Promise<void> {
     let isRepaired = false;
     for (const { part, failure } of this.#options.parts) {
+      if (this.#isStopped) return;
       try {
         if (await part.ensure()) isRepaired = true;
       } catch (thrown) {

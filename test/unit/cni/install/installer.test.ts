@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { ConflistEntry } from '../../../../src/cni/install/conflist-entry.ts';
 import { Installer, type InstallResult } from '../../../../src/cni/install/installer.ts';
 import { removePlugin } from '../../../../src/cni/install/make-installer.ts';
@@ -99,9 +100,32 @@ test('removal leaves what was there before', async (t) => {
   const installed = setup.installer.start();
   writeFileSync(setup.file, LIST);
   await installed;
-  setup.installer.uninstall();
+  await setup.installer.uninstall();
   assert.deepEqual(readdirSync(setup.confDir), ['10-net.conflist']);
   assert.deepEqual(JSON.parse(readFileSync(setup.file, 'utf8')), JSON.parse(LIST));
+});
+
+test('a removal in the middle of a pass leaves nothing that the pass would still have put in place', async () => {
+  const order: string[] = [];
+  const isCopied = Promise.withResolvers<boolean>();
+  const slow = { ensure: () => isCopied.promise, remove: () => order.push('slow part removed') };
+  const later = { ensure: () => order.push('later part put in place') > 0, remove: () => {} };
+  const installer = new Installer({
+    parts: [
+      { part: slow, failure: 'COPY_BINARIES_FAILURE' },
+      { part: later, failure: 'CREATE_CNI_CONFIG_FAILURE' },
+    ],
+    folders: [],
+    onResult: () => {},
+    onReady: () => {},
+  });
+  void installer.start();
+  await setTimeoutAsync(20);
+  const removed = installer.uninstall();
+  assert.deepEqual(order, []);
+  isCopied.resolve(true);
+  await removed;
+  assert.deepEqual(order, ['slow part removed']);
 });
 
 test('by hand everything is removed without knowing what had been installed', async (t) => {
