@@ -66,9 +66,10 @@ function applySetting(manifest: Manifest, { form, targets }: Setting, value: Jso
   }
 }
 
-/** `false` for a text means the text, as values of variables have to be texts. */
-function asScalar(before: Json | undefined, value: Json | undefined): Json {
+/** `false` for a text means the text, as values of variables have to be texts. An empty one is left out where nothing stands. */
+function asScalar(before: Json | undefined, value: Json | undefined): Json | undefined {
   const text = String(value ?? '');
+  if (before === undefined && text === '') return undefined;
   return typeof before === 'number' && /^\d+$/.test(text) ? Number(text) : text;
 }
 

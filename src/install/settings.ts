@@ -107,6 +107,7 @@ export const SETTINGS: readonly Setting[] = [
     name: 'network',
     form: 'scalar',
     description: 'Network of whatever does not say otherwise',
+    fallback: '',
     targets: [variable(CONTROLPLANE, 'NETWORK'), variable(ZTUNNEL, 'NETWORK')],
   },
   {

@@ -36,6 +36,11 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+# In both ways that are described: the second takes over from the first, and waits.
+install() {
+  in_cluster kubectl apply --server-side -k daemonset/ >/dev/null
+  in_cluster ambit install
+}
 in_cluster() { "$testbed/enter.sh" "$@"; }
 # What fails is remembered, with the logs of that moment, and the rest is tried all the same.
 cluster_tests() {
@@ -49,7 +54,7 @@ archive=build/ambit-$(case $(uname -m) in x86_64) echo amd64 ;; aarch64) echo ar
 step "image of Ambit" make --silent image "ARCH=$(basename "$archive" .tar | cut -d- -f2)"
 step "cluster" "$testbed/up.sh" "$archive"
 step "tests of the bare cluster" cluster_tests test/cluster/bare-*.test.ts
-step "installation" in_cluster ambit install
+step "installation" install
 step "tests of the mesh" cluster_tests test/cluster/mesh-*.test.ts
 step "tests of its removal" cluster_tests test/cluster/removal.test.ts
 [ -z "$failed" ]
