@@ -137,7 +137,7 @@ export const CONTROL_METRICS: readonly MetricDefinition[] = [
   {
     name: 'ambit_agent_connected',
     kind: 'gauge',
-    help: '1 while the node agent is connected and has told of its pods.',
+    help: 'Is 1 while the node agent is connected and has told of its pods.',
     labels: [],
   },
   {
