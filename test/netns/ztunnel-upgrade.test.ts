@@ -12,8 +12,8 @@ import type { StormPlan, StormReport } from '../support/connection-storm-main.ts
 import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods, runInPod, talk } from '../support/mesh-pods.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
+import type { ProxyPlan } from '../support/proxy-plan.ts';
 import { ProxyProcess } from '../support/proxy-process.ts';
-import type { ProxyPlan } from '../support/proxy-process-main.ts';
 
 const STORM = join(import.meta.dirname, '..', 'support', 'connection-storm-main.ts');
 const ECHO_PORT = 8080;

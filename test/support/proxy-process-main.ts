@@ -1,35 +1,9 @@
 /** A node proxy in a process of its own, fed by its parent: serves pods, and drains and ends when it is told to. */
 
 import { createInterface } from 'node:readline';
-import type { Service } from '../../src/mesh/service.ts';
-import type { Workload } from '../../src/mesh/workload.ts';
 import { exitProcess } from '../../src/sys/process-exit.ts';
-import type { CertificateAuthority } from './certificates.ts';
-import { MeshNode, type TestPod } from './mesh-node.ts';
-
-/** What the parent writes in the first line. */
-export interface ProxyPlan {
-  readonly authority: CertificateAuthority;
-  readonly pods: readonly TestPod[];
-  readonly workloads: readonly Workload[];
-  readonly services: readonly Service[];
-  readonly reactors: number;
-  readonly drainDeadlineMs: number;
-}
-
-/** Maps do not survive JSON. */
-export function encodePlan(plan: ProxyPlan): string {
-  return JSON.stringify(plan, (_, value: unknown) =>
-    value instanceof Map ? { mapEntries: [...value] } : value,
-  );
-}
-
-function decodePlan(line: string): ProxyPlan {
-  return JSON.parse(line, (_, value: unknown) => {
-    const isMap = typeof value === 'object' && value !== null && 'mapEntries' in value;
-    return isMap ? new Map(value.mapEntries as Iterable<[string, unknown]>) : value;
-  }) as ProxyPlan;
-}
+import { MeshNode } from './mesh-node.ts';
+import { decodePlan, type ProxyPlan } from './proxy-plan.ts';
 
 async function serve(plan: ProxyPlan): Promise<void> {
   const node = new MeshNode(plan.authority);

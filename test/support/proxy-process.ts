@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { eventually } from './eventually.ts';
-import { encodePlan, type ProxyPlan } from './proxy-process-main.ts';
+import { encodePlan, type ProxyPlan } from './proxy-plan.ts';
 
 const PROGRAM = join(import.meta.dirname, 'proxy-process-main.ts');
 /** Those that the DaemonSet gives it: setns() needs the one, SO_MARK and IP_TRANSPARENT the other. */
