@@ -34,7 +34,7 @@ inOwnNamespaces(
       const enrolled = () => agent.report().pods.filter((pod) => pod.state === 'enrolled').length;
       const beganMs = performance.now();
       node.writeNamespace('shop', { 'istio.io/dataplane-mode': 'ambient' });
-      await eventuallyAnswers('under way', async () => enrolled() > 0);
+      await eventuallyAnswers('under way', async () => enrolled() > 0, DEADLINE_MS);
       node.writePod('new', { phase: 'Pending' });
       const answer = await node.addSandboxByPlugin('new', late, '10.1.0.1');
       assert.equal(answer.status, 200, JSON.stringify(answer.body));
