@@ -45,6 +45,8 @@ stop() {
   kill -9 "$init"
   while [ -e "/proc/$outer" ]; do sleep 0.05; done
   rm "$state/pids/$name"
+  # The kernel takes a namespace and its links away some time after it is told to; the next one's link has the same name.
+  ip -n "$network" link del "$name"
   ip netns del "$namespace"
   wait_until 30 "the cgroups of $name to be empty" remove_cgroups "$cgroup/$name"
 }
