@@ -124,7 +124,7 @@ function marked(tree: Json, path: Path, { name, form }: Setting): Json {
   const before = valueAt(tree, path);
   switch (form) {
     case 'scalar':
-      return withValueAt(tree, path, `@@${typeof before === 'number' ? 'number' : 'text'}:${name}@@`);
+      return withValueAt(tree, path, `@@${scalarMark(before)}:${name}@@`);
     case 'tree':
       return withValueAt(tree, path, `@@tree:${name}@@`);
     case 'entries':
@@ -141,6 +141,12 @@ function marked(tree: Json, path: Path, { name, form }: Setting): Json {
   }
 }
 
+/** An empty text where nothing stands is left out: the API server does not keep it. */
+function scalarMark(before: Json | undefined): 'number' | 'text' | 'optional' {
+  if (before === undefined) return 'optional';
+  return typeof before === 'number' ? 'number' : 'text';
+}
+
 function templateLine(line: string): string {
   const match = MARK.exec(line);
   if (match === null) return line;
@@ -154,6 +160,8 @@ function templateLine(line: string): string {
       return `${head}{{ .Values.${setting} }}`;
     case 'text':
       return `${head}{{ .Values.${setting} | quote }}`;
+    case 'optional':
+      return `${' '.repeat(indent)}{{- with .Values.${setting} }}\n${head}{{ . | quote }}\n${' '.repeat(indent)}{{- end }}`;
     case 'tree':
       return `${' '.repeat(indent)}{{- with .Values.${setting} }}\n${head}{{- toYaml . | nindent ${indent + 2} }}\n${' '.repeat(indent)}{{- end }}`;
     case 'entries':
