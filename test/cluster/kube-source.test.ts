@@ -310,7 +310,7 @@ test('what was deleted while the version to resume from grew too old is deleted 
   assert.ok(podsTold(pods.changes).includes('delete doomed'));
   assert.equal(metricOf(pods.source, 'ambit_kube_expired_total', 'Pod'), 1);
   assert.equal(metricOf(pods.source, 'ambit_kube_relists_total', 'Pod'), 1);
-  assert.equal(metricOf(pods.source, 'ambit_kube_synced', 'Pod'), 1);
+  await eventually('the next watch', () => metricOf(pods.source, 'ambit_kube_synced', 'Pod') === 1, 60_000);
   await deletePod(admin, 'shop', 'born-meanwhile');
 });
 
