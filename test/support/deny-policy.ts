@@ -1,22 +1,7 @@
 /** A policy of the whole mesh as the control plane would compile it, for proxies that are fed by hand. */
 
+import { matchOf } from '../../src/controlplane/compile/connection-match.ts';
 import type { Authorization, AuthorizationMatch } from '../../src/mesh/authorization.ts';
-
-const NOTHING: AuthorizationMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  extensions: [],
-};
 
 /** Denies the connections that match. */
 export function denyPolicy(
@@ -29,7 +14,7 @@ export function denyPolicy(
     namespace,
     scope: 'GLOBAL',
     action: 'DENY',
-    rules: [{ clauses: [{ matches: [{ ...NOTHING, ...match }] }] }],
+    rules: [{ clauses: [{ matches: [matchOf(match)] }] }],
     dryRun: false,
     extensions: [],
   };
