@@ -7,7 +7,8 @@ PATH=$PATH:/usr/sbin:/sbin
 # command:Debian package
 wanted="iptables:iptables ip6tables:iptables iptables-legacy:iptables nft:nftables ipset:ipset ip:iproute2 tc:iproute2
 unshare:util-linux nsenter:util-linux mount:mount tcpdump:tcpdump conntrack:conntrack curl:curl ps:procps"
-wanted_by_tests="openssl:openssl protoc:protobuf-compiler nghttp:nghttp2-client"
+wanted_by_tests="openssl:openssl protoc:protobuf-compiler nghttp:nghttp2-client nghttpd:nghttp2-server
+nghttpx:nghttp2-proxy pip3:python3-pip"
 [ "${1:-}" != tests ] || wanted="$wanted $wanted_by_tests"
 
 missing=
