@@ -37,3 +37,42 @@ export const ffi = loadFfi();
 
 /** The node process itself: it exports libc, libuv and OpenSSL. Never closed (a compile job may still look at it). */
 export const self = new ffi.DynamicLibrary(null);
+
+/**
+ * As `self.getFunctions()`, but without the JavaScript around each function in which node:ffi checks every argument
+ * before its native binding converts it: 10 ns a call instead of 120 to 400 (docs/decisions/0019). Callers are typed, and
+ * addresses come from src/sys alone. Where a signature needs that JavaScript (strings), or where this Node shows no other
+ * function, it is the usual one.
+ */
+export function directFunctions<const T extends Ffi.FunctionDefinitions>(
+  definitions: T,
+): Ffi.WrappedFunctionsFromDefinitions<T> {
+  const bare = new Map<string, unknown>();
+  const usual = watchingSymbolLookups(
+    (owner) => bare.set(owner.name, owner),
+    () => self.getFunctions(definitions),
+  );
+  const entries = Object.entries(usual).map(([name, checked]) => {
+    const isChecked = definitions[name]?.arguments?.includes('string') ?? false;
+    return [name, isChecked ? checked : (bare.get(name) ?? checked)];
+  });
+  return Object.fromEntries(entries) as typeof usual;
+}
+
+/**
+ * node:ffi asks each bare function for a property by a symbol, to learn its signature. What a function does not have
+ * itself is looked for in its prototypes, so for the time of `action` a proxy is the last of them.
+ */
+function watchingSymbolLookups<T>(onLookup: (owner: { readonly name: string }) => void, action: () => T): T {
+  const last: object = Object.getPrototypeOf(Function.prototype);
+  const get = (target: object, key: string | symbol, owner: unknown): unknown => {
+    if (typeof key === 'symbol' && typeof owner === 'function') onLookup(owner);
+    return Reflect.get(target, key, owner);
+  };
+  Object.setPrototypeOf(Function.prototype, new Proxy(last, { get }));
+  try {
+    return action();
+  } finally {
+    Object.setPrototypeOf(Function.prototype, last);
+  }
+}

@@ -1,13 +1,12 @@
 /** The system calls in use, with signatures that node:ffi can compile to direct calls. */
 
-import { ffi, self } from './ffi.ts';
+import { directFunctions, ffi } from './ffi.ts';
 import './process-exit.ts';
 
 /*
- * What a call costs depends on its arity (measured on x86-64, user CPU per call, all arguments validated by node:ffi):
- * up to three arguments 120-140 ns, four or more 330-380 ns, because node:ffi wraps those in a rest-argument function.
- * So the paths that run per chunk use read and write (3) and not recv and send (4); readv with a prepared iovec, which
- * needs no BigInt arithmetic, saves 10 ns there and loses 60 in the kernel. Results are i32 where they fit: no BigInt.
+ * Called through directFunctions a signature makes no difference of more than a few ns, but integers of 64 bits are
+ * BigInts: results are i32 where they fit. The paths that run per chunk use read and write, not recv and send, and not
+ * readv with a prepared iovec, which needs no BigInt arithmetic, but 60 ns more in the kernel.
  */
 const INT = 'i32';
 const UINT = 'u32';
@@ -15,7 +14,7 @@ const LONG = 'i64';
 const SIZE = 'u64';
 const POINTER = 'pointer';
 
-export const libc = self.getFunctions({
+export const libc = directFunctions({
   __errno_location: { arguments: [], return: POINTER },
   accept4: { arguments: [INT, POINTER, POINTER, INT], return: INT },
   bind: { arguments: [INT, POINTER, INT], return: INT },

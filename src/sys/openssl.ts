@@ -1,6 +1,6 @@
 /** The functions of the OpenSSL that is linked into node, with signatures node:ffi can call. */
 
-import { ffi, self } from './ffi.ts';
+import { directFunctions, ffi } from './ffi.ts';
 import './process-exit.ts';
 
 const INT = 'i32';
@@ -10,7 +10,7 @@ const POINTER = 'pointer';
 const STRING = 'string';
 const VOID = 'void';
 
-export const openssl = self.getFunctions({
+export const openssl = directFunctions({
   BIO_ctrl: { arguments: [POINTER, INT, LONG, POINTER], return: INT },
   BIO_free: { arguments: [POINTER], return: INT },
   BIO_new_bio_pair: { arguments: [POINTER, SIZE, POINTER, SIZE], return: INT },
