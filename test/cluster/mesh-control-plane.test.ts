@@ -4,17 +4,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LoadResult, loadWhile } from '../support/cluster/call-load.ts';
+import { startClientAndServer } from '../support/cluster/client-and-server.ts';
 import { Cluster } from '../support/cluster/cluster.ts';
-import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
+import { clusterPod } from '../support/cluster/cluster-manifests.ts';
 import { runCommand } from '../support/cluster/command.ts';
 import { MESH_NAMESPACE, Mesh } from '../support/cluster/mesh.ts';
-import {
-  AMBIENT,
-  HTTP_PORT,
-  namespaceManifest,
-  policyManifest,
-  serviceManifest,
-} from '../support/mesh-manifests.ts';
+import { HTTP_PORT, policyManifest, serviceManifest } from '../support/mesh-manifests.ts';
 
 const NAMESPACE = 'mesh-control-plane';
 const PER_SECOND = 50;
@@ -31,15 +26,7 @@ describe('the control plane', () => {
   before(async () => {
     cluster = Cluster.current();
     mesh = new Mesh(cluster);
-    await cluster.apply(
-      namespaceManifest(NAMESPACE, AMBIENT),
-      clusterPod({ name: 'client', namespace: NAMESPACE, node: 'node1', container: toolsContainer() }),
-      clusterPod({ name: 'server', namespace: NAMESPACE, node: 'node2' }),
-      serviceManifest({ name: 'server', namespace: NAMESPACE, families: 'single' }),
-    );
-    await cluster.podsReady(NAMESPACE, 2);
-    await mesh.enrolled(NAMESPACE);
-    url = `http://${await cluster.clusterIp(NAMESPACE, 'server')}/`;
+    url = await startClientAndServer(mesh, cluster, NAMESPACE);
   });
   after(async () => {
     await cluster.deleteNamespace(NAMESPACE);

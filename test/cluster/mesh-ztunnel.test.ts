@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { CallLoad, type LoadPlan, type LoadResult, loadWhile } from '../support/cluster/call-load.ts';
+import { startClientAndServer } from '../support/cluster/client-and-server.ts';
 import { Cluster } from '../support/cluster/cluster.ts';
-import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
+import { clusterPod } from '../support/cluster/cluster-manifests.ts';
 import { isReady, type Pod } from '../support/cluster/cluster-objects.ts';
 import { MESH_NAMESPACE, Mesh } from '../support/cluster/mesh.ts';
-import { AMBIENT, namespaceManifest, serviceManifest } from '../support/mesh-manifests.ts';
 
 const NAMESPACE = 'proxy-life';
 const DAEMON_SET = 'daemonset/ambit-ztunnel';
@@ -25,17 +25,10 @@ describe('the proxies of a cluster', () => {
   before(async () => {
     cluster = Cluster.current();
     mesh = new Mesh(cluster);
-    await cluster.apply(
-      namespaceManifest(NAMESPACE, AMBIENT),
-      clusterPod({ name: 'client', namespace: NAMESPACE, node: 'node1', container: toolsContainer() }),
-      clusterPod({ name: 'web', namespace: NAMESPACE, node: 'node2' }),
-      serviceManifest({ name: 'web', namespace: NAMESPACE, families: 'single' }),
-    );
-    await cluster.podsReady(NAMESPACE, 2);
-    await mesh.enrolled(NAMESPACE);
+    const target = await startClientAndServer(mesh, cluster, NAMESPACE);
     plan = {
       enter: await cluster.enterPod(NAMESPACE, 'client'),
-      target: `http://${await cluster.clusterIp(NAMESPACE, 'web')}/`,
+      target,
       perSecond: PER_SECOND,
     };
   });
