@@ -65,7 +65,11 @@ cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=d
 cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
-.PHONY: bench-scale
+.PHONY: bench bench-scale
+bench: setup ## The data plane against haproxy, Envoy and no proxy (QUICK=1, ONLY=REGEXP of measures, BENCH_JSON=FILE)
+	@scripts/system-tools.sh bench
+	@$(NODE) test/bench/dataplane/dataplane-bench.ts
+
 bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a real API server (QUICK=1, BENCH_JSON=FILE)
 	@$(NODE) test/bench/scale/scale-bench.ts
 

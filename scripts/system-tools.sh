@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure of the system tools that redirection and the sandbox call, and with the word `tests` of those that only tests
-# call; by apt where root and apt are there.
+# Makes sure of the system tools that redirection and the sandbox call, with the word `tests` of those that only tests
+# call, with `bench` of those that the data plane is measured against; by apt where root and apt are there.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -10,6 +10,7 @@ unshare:util-linux nsenter:util-linux mount:mount tcpdump:tcpdump conntrack:conn
 wanted_by_tests="openssl:openssl protoc:protobuf-compiler nghttp:nghttp2-client nghttpd:nghttp2-server
 nghttpx:nghttp2-proxy pip3:python3-pip"
 [ "${1:-}" != tests ] || wanted="$wanted $wanted_by_tests"
+[ "${1:-}" != bench ] || wanted="$wanted haproxy:haproxy"
 
 missing=
 for pair in $wanted; do

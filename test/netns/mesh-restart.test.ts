@@ -2,8 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import type { Environment } from '../../src/sandbox/client/environment.ts';
-import { HostView } from '../../src/sandbox/client/host-view.ts';
 import {
   AMBIENT,
   clientManifest,
@@ -39,11 +37,6 @@ describe('parts that fail', () => {
   });
   after(() => session?.dispose());
 
-  async function environment(): Promise<Environment> {
-    const raw = await session.client.call('environment', {});
-    return new HostView(raw.state).translate(raw);
-  }
-
   async function callsSucceed(): Promise<void> {
     for (let i = 0; i < CALLS; i++) assert.equal((await buyer.echo(url)).name, 'server');
   }
@@ -61,7 +54,7 @@ describe('parts that fail', () => {
   }
 
   test('a proxy that is killed is replaced, takes its pods over, and no call goes past the mesh', async (t: TestContext) => {
-    const [node1] = (await environment()).nodes;
+    const [node1] = (await session.facts()).nodes;
     process.kill(node1!.ztunnel!.pid!, 'SIGKILL');
     const killed = performance.now();
     await until('calls succeed again', async () => {
@@ -89,7 +82,7 @@ describe('parts that fail', () => {
   });
 
   test('nothing that runs stops while the control plane does not answer, new connections included', async () => {
-    const { controlPlane } = await environment();
+    const { controlPlane } = await session.facts();
     const { pid } = controlPlane!.process!;
     process.kill(pid!, 'SIGSTOP');
     try {
@@ -101,12 +94,12 @@ describe('parts that fail', () => {
   });
 
   test('an agent that is killed leaves its pods in the mesh, and its successor finds them there', async () => {
-    const [node1] = (await environment()).nodes;
+    const [node1] = (await session.facts()).nodes;
     const { pid } = node1!.cni!;
     process.kill(pid!, 'SIGKILL');
     await callsSucceed();
     await until('a new agent runs', async () => {
-      const now = (await environment()).nodes[0]!.cni!;
+      const now = (await session.facts()).nodes[0]!.cni!;
       return now.pid !== undefined && now.pid !== pid;
     });
     await session.enrolled('shop');

@@ -73,6 +73,7 @@ export interface SessionOptions {
 export class SandboxSession {
   readonly commands: SandboxCommands;
   readonly client: SandboxClient;
+  readonly #state: string;
   readonly #view: HostView;
   readonly #environment: Environment;
   readonly #callers = new Map<string, Promise<PodCaller>>();
@@ -88,7 +89,7 @@ export class SandboxSession {
       const state = join(commands.folder, `ambit-${process.getuid!()}`, name);
       const client = new SandboxClient(new StatePaths(state).socket);
       const environment = await client.call('environment', {});
-      return new SandboxSession(commands, client, { view: new HostView(state), environment });
+      return new SandboxSession(commands, client, { state, environment });
     } catch (thrown) {
       await commands.dispose();
       throw thrown;
@@ -98,11 +99,12 @@ export class SandboxSession {
   private constructor(
     commands: SandboxCommands,
     client: SandboxClient,
-    facts: { readonly view: HostView; readonly environment: Environment },
+    facts: { readonly state: string; readonly environment: Environment },
   ) {
     this.commands = commands;
     this.client = client;
-    this.#view = facts.view;
+    this.#state = facts.state;
+    this.#view = new HostView(facts.state);
     this.#environment = facts.environment;
   }
 
@@ -113,6 +115,11 @@ export class SandboxSession {
         () => {},
       );
     await this.commands.dispose();
+  }
+
+  /** Where everything is now, with processes as this machine numbers them. */
+  async facts(): Promise<Environment> {
+    return new HostView(this.#state).translate(await this.client.call('environment', {}));
   }
 
   async apply(...manifests: readonly Manifest[]): Promise<void> {

@@ -3,9 +3,9 @@
 import { KubeClient } from '../../../src/kube/kube-client.ts';
 import { eventuallyAnswers } from '../../support/eventually.ts';
 import { MeshCluster } from '../../support/mesh-cluster.ts';
+import { usageOf } from '../process-usage.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
 import { FakeCluster, type ReadyPod } from './fake-cluster.ts';
-import { usageOf } from './process-usage.ts';
 import { podCount, type ScalePlan } from './scale-plan.ts';
 import { XdsClients } from './xds-clients.ts';
 

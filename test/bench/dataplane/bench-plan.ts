@@ -1,0 +1,13 @@
+/** How long and how often everything is measured. */
+
+export interface BenchPlan {
+  /** Of every measure with peers, who take turns. */
+  readonly rounds: number;
+  readonly warmupMs: number;
+  readonly durationMs: number;
+  readonly idleConnections: number;
+}
+
+export const FULL_PLAN: BenchPlan = { rounds: 5, warmupMs: 500, durationMs: 2000, idleConnections: 1000 };
+/** About a minute. */
+export const QUICK_PLAN: BenchPlan = { rounds: 2, warmupMs: 150, durationMs: 350, idleConnections: 1000 };

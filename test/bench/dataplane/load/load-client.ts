@@ -1,0 +1,82 @@
+/** The bench's end of a load generator that runs in a pod. */
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import type { LoadOrder, LoadReport, LoadResult } from './load-protocol.ts';
+
+const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
+const GENERATOR = join(import.meta.dirname, 'generator-main.ts');
+const SINK = join(import.meta.dirname, 'sink-main.ts');
+/** Beyond what an order says of itself. */
+const ANSWER_TIMEOUT_MS = 120_000;
+
+type Program = ChildProcessByStdio<Writable, Readable, null>;
+
+/** Put before a command, it runs where a pod is. */
+export type Enter = readonly string[];
+
+export function spawnProgram(enter: Enter, command: readonly string[]): Program {
+  const [program, ...args] = [...enter, ...command];
+  return spawn(program!, args, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] });
+}
+
+/** Resolves when the sink of a pod listens. */
+export async function startSink(enter: Enter): Promise<Disposable> {
+  const child = spawnProgram(enter, [...NODE, SINK]);
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`the sink ended with ${code}`)));
+  });
+  return { [Symbol.dispose]: () => child.kill('SIGKILL') };
+}
+
+export class LoadClient implements Disposable {
+  readonly #child: Program;
+  #onReport: (report: LoadReport) => void = () => {};
+  #onEnd: (error: Error) => void = () => {};
+
+  private constructor(enter: Enter) {
+    this.#child = spawnProgram(enter, [...NODE, GENERATOR]);
+    createInterface(this.#child.stdout).on('line', (line) => this.#onReport(JSON.parse(line)));
+    this.#child.once('exit', (code) => this.#onEnd(new Error(`the load generator ended with ${code}`)));
+    this.#child.stdin.on('error', () => {});
+  }
+
+  static async start(enter: Enter): Promise<LoadClient> {
+    const client = new LoadClient(enter);
+    await client.#until('ready');
+    return client;
+  }
+
+  /** @param onBegun called when the warm-up is over. @throws what the generator could not do */
+  async run(order: LoadOrder, onBegun: () => void = () => {}): Promise<LoadResult> {
+    const done = this.#until('done', onBegun);
+    this.#child.stdin.write(`${JSON.stringify(order)}\n`);
+    return done;
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** The report of this kind, or a rejection with what went wrong. */
+  #until<K extends LoadReport['kind']>(kind: K, onBegun: () => void = () => {}): Promise<ReportOf<K>> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReportOf<K>>();
+    const timer = setTimeout(() => reject(new Error('no answer of the load generator')), ANSWER_TIMEOUT_MS);
+    this.#onEnd = reject;
+    this.#onReport = (report) => {
+      if (report.kind === 'begun') onBegun();
+      else if (report.kind === 'failed') reject(new Error(report.message));
+      else if (isOfKind(report, kind)) resolve(report);
+    };
+    return promise.finally(() => clearTimeout(timer));
+  }
+}
+
+type ReportOf<K extends LoadReport['kind']> = Extract<LoadReport, { readonly kind: K }>;
+
+function isOfKind<K extends LoadReport['kind']>(report: LoadReport, kind: K): report is ReportOf<K> {
+  return report.kind === kind;
+}

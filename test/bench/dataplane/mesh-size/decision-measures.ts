@@ -1,0 +1,102 @@
+/** What a decision costs in a large mesh: the same calls that a connection makes, without a connection. */
+
+import { chooseEndpoint } from '../../../../src/mesh/endpoint-choice.ts';
+import { MeshState } from '../../../../src/mesh/mesh-state.ts';
+import { evaluate } from '../../../../src/mesh/policy-evaluation.ts';
+import type { PolicyConnection } from '../../../../src/mesh/policy-subject.ts';
+import type { ServiceRecord } from '../../../../src/mesh/service-record.ts';
+import { identityOf, type Workload } from '../../../../src/mesh/workload.ts';
+import { type MeshSize, SyntheticMesh } from './synthetic-mesh.ts';
+
+export const DECISION_SIZE: MeshSize = { workloads: 100_000, services: 10_000, policies: 10_000 };
+export const DECISION_IDS = ['decision.policy', 'decision.endpoint', 'decision.vip'] as const;
+
+/** Different questions, asked in turn: caches of processor and program see them as a busy node would. */
+const QUESTIONS = 4096;
+/** Clients are the pods of a node. */
+const CLIENTS = 200;
+const CALLS = 200_000;
+const MICROSECONDS_PER_MS = 1000;
+
+export class DecisionMeasures {
+  readonly #mesh: SyntheticMesh;
+  readonly #state = new MeshState();
+  readonly #workloads: readonly Workload[];
+  readonly #records: readonly ServiceRecord[];
+  /** So that no call is compiled away. */
+  #found = 0;
+
+  constructor(size: MeshSize = DECISION_SIZE) {
+    this.#mesh = new SyntheticMesh(size);
+    this.#state.batch(() => {
+      for (const one of this.#mesh.services()) this.#state.upsertService(one);
+      for (const one of this.#mesh.workloads()) this.#state.upsertWorkload(one);
+      for (const one of this.#mesh.policies()) this.#state.upsertAuthorization(one);
+    });
+    this.#workloads = questions(
+      (i) => this.#state.workloadByAddress('', this.#mesh.addressOf(scattered(i)))!,
+    );
+    this.#records = questions(
+      (i) => this.#state.serviceIndex.byVip('', this.#mesh.vipOf(scattered(i)), undefined)!,
+    );
+  }
+
+  /** µs per decision, one after another: a round of each. */
+  round(): Readonly<Record<(typeof DECISION_IDS)[number], number>> {
+    return {
+      'decision.policy': this.#policy(),
+      'decision.endpoint': this.#endpoint(),
+      'decision.vip': this.#vip(),
+    };
+  }
+
+  #policy(): number {
+    const connections = questions((i): PolicyConnection => {
+      const source = this.#workloads[i]!;
+      const destination = this.#workloads[(i * 31 + 7) % QUESTIONS]!;
+      return {
+        sourceIdentity: identityOf(source),
+        sourceIp: source.addresses[0]!,
+        destinationIp: destination.addresses[0]!,
+        destinationPort: 8080,
+      };
+    });
+    return this.#perCall((i) => {
+      const destination = this.#workloads[(i * 31 + 7) % QUESTIONS]!;
+      return evaluate(this.#state.policiesFor(destination), connections[i]!).allowed;
+    });
+  }
+
+  #endpoint(): number {
+    return this.#perCall((i) => {
+      const source = this.#workloads[i % CLIENTS]!;
+      const query = { source, port: 80, purpose: 'destination', random: Math.random } as const;
+      return chooseEndpoint(this.#records[i]!, query) !== undefined;
+    });
+  }
+
+  #vip(): number {
+    const vips = questions((i) => this.#mesh.vipOf(scattered(i)));
+    return this.#perCall((i) => this.#state.serviceByVip('', vips[i]!, 'team-1') !== undefined);
+  }
+
+  #perCall(call: (question: number) => boolean): number {
+    const startMs = performance.now();
+    for (let i = 0; i < CALLS; i++) if (call(i % QUESTIONS)) this.#found++;
+    return ((performance.now() - startMs) * MICROSECONDS_PER_MS) / CALLS;
+  }
+
+  /** How many questions had something for an answer so far. */
+  get found(): number {
+    return this.#found;
+  }
+}
+
+function questions<T>(make: (index: number) => T): readonly T[] {
+  return Array.from({ length: QUESTIONS }, (_, i) => make(i));
+}
+
+/** Far apart for neighbours. */
+function scattered(index: number): number {
+  return index * 7919;
+}

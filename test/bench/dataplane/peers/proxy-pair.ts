@@ -1,0 +1,84 @@
+/** Two proxies of somebody else, one beside each plain pod, with certificates of a mesh of their own. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { childrenOf } from '../../../../src/sandbox/host/process-table.ts';
+import { makeLeaf, makeRoot } from '../../../support/certificates.ts';
+import { eventuallyAnswers } from '../../../support/eventually.ts';
+import type { BenchSandbox } from '../bench-sandbox.ts';
+import { type Enter, spawnProgram } from '../load/load-client.ts';
+import type { Peer, PeerName } from './peer.ts';
+
+/** Where the proxy of the calling side takes connections, on the loopback of its pod. */
+export const ENTRY_PORT = 15101;
+const START_DEADLINE_MS = 20_000;
+
+/** PEM files of one proxy. */
+export interface Credentials {
+  readonly identity: string;
+  readonly chain: string;
+  readonly key: string;
+  /** Key and chain in one file. */
+  readonly both: string;
+  readonly root: string;
+}
+
+export interface ProxyPairPlan {
+  readonly name: PeerName;
+  /** What is run in a pod with a configuration. */
+  readonly command: (configuration: string) => readonly string[];
+  readonly outbound: (own: Credentials, other: Credentials) => string;
+  readonly inbound: (own: Credentials, other: Credentials) => string;
+}
+
+/** Resolves when a request comes through; both end with `closing`. */
+export async function startProxyPair(
+  plan: ProxyPairPlan,
+  sandbox: BenchSandbox,
+  closing: DisposableStack,
+): Promise<Peer> {
+  const folder = join(sandbox.session.commands.folder, plan.name);
+  mkdirSync(folder);
+  const [front, back] = makeCredentials(folder);
+  const { client, enterFront, enterBack } = sandbox.plain;
+  const start = (name: string, enter: Enter, configuration: string) => {
+    const file = join(folder, name);
+    writeFileSync(file, configuration);
+    const child = spawnProgram(enter, plan.command(file));
+    closing.defer(() => child.kill('SIGKILL'));
+    child.stdout.resume();
+    return child.pid!;
+  };
+  const entered = [
+    start('outbound', enterFront, plan.outbound(front, back)),
+    start('inbound', enterBack, plan.inbound(back, front)),
+  ];
+  const target = `127.0.0.1:${ENTRY_PORT}`;
+  const answers = async () => (await client.run({ kind: 'idle', connections: 1, target })).amount === 1;
+  await eventuallyAnswers(`an answer through ${plan.name}`, answers, START_DEADLINE_MS);
+  // What was started only went into the pod; the proxy is its child there.
+  return { name: plan.name, client, target, pids: entered.map((pid) => childrenOf(pid)[0]!) };
+}
+
+function makeCredentials(folder: string): readonly [Credentials, Credentials] {
+  const root = join(folder, 'root.pem');
+  const authority = makeRoot('bench');
+  writeFileSync(root, authority.certificatePem);
+  const make = (name: string): Credentials => {
+    const identity = `spiffe://cluster.local/ns/plain/sa/${name}`;
+    const leaf = makeLeaf(authority, { spiffeId: identity });
+    const file = (suffix: string, content: string) => {
+      const path = join(folder, `${name}.${suffix}`);
+      writeFileSync(path, content, { mode: 0o600 });
+      return path;
+    };
+    return {
+      identity,
+      chain: file('pem', leaf.chainPem),
+      key: file('key', leaf.privateKeyPem),
+      both: file('both', leaf.chainPem + leaf.privateKeyPem),
+      root,
+    };
+  };
+  return [make('front'), make('back')];
+}
