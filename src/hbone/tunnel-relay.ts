@@ -216,15 +216,16 @@ export class TunnelRelay implements Http2StreamHandler {
   }
 
   #afterDelivery(): void {
-    if (!this.#streamEnded || this.#socketShut || this.#over || this.#held.length > 0) return;
-    this.#socketShut = true;
-    if (this.#reset === undefined) {
-      this.#socket.shutdownWrite();
-      this.#finishIfDone();
+    if (!this.#streamEnded || this.#over || this.#held.length > 0) return;
+    if (this.#reset !== undefined) {
+      this.#finish(this.#reset);
+      this.#socket.close();
       return;
     }
-    this.#finish(this.#reset);
-    this.#socket.close();
+    if (this.#socketShut) return;
+    this.#socketShut = true;
+    this.#socket.shutdownWrite();
+    this.#finishIfDone();
   }
 
   #finishIfDone(): void {

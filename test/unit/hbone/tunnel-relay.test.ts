@@ -207,6 +207,20 @@ describe('a reset', () => {
   });
 });
 
+test('a peer that ends its direction and then gives up is not waited for', async () => {
+  const pair = await serve((socket) => socket.end('banner'));
+  const socket = connect(pair);
+  assert.equal((await readAll(socket)).toString(), 'banner');
+  const [inbound] = pair.relays;
+  const start = performance.now();
+  inbound!.abort(Http2ErrorCode.noError);
+  await until(() => pair.outboundEnds.length > 0);
+  // What had come was delivered before; the wait for an application that takes nothing is ten seconds.
+  assert.ok(performance.now() - start < 9000);
+  assert.equal(pair.outboundEnds[0]!.kind, 'stream-reset');
+  socket.destroy();
+});
+
 test('a reset after a half-close is noticed although nobody reads or writes', async () => {
   let server: net.Socket | undefined;
   const pair = await serve((socket) => {
