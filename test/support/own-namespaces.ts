@@ -19,8 +19,11 @@ exec "$@"
 `;
 
 export interface NamespaceOptions {
-  /** `one` for files whose tests take long and do not depend on who one is: an ordinary user alone. */
-  readonly users: 'all' | 'one';
+  /**
+   * `one` for files whose tests take long and do not depend on who one is: an ordinary user alone. `self` for those
+   * that call programs of the user's own cache: whoever runs the tests.
+   */
+  readonly users: 'all' | 'one' | 'self';
 }
 
 /**
@@ -37,7 +40,8 @@ export function inOwnNamespaces(
     return;
   }
   const isRoot = process.getuid?.() === 0;
-  if (isRoot && options.users === 'all') test('as root', () => runInside(file, ['unshare', '-nm']));
+  if (isRoot && options.users !== 'one') test('as root', () => runInside(file, ['unshare', '-nm']));
+  if (isRoot && options.users === 'self') return;
   const become = isRoot
     ? ['setpriv', `--reuid=${ORDINARY_USER}`, `--regid=${ORDINARY_USER}`, '--clear-groups']
     : [];
