@@ -13,7 +13,13 @@ import {
   getUint31,
   getUint32,
 } from './http2-frame.ts';
-import { MAX_CONTINUATIONS, MAX_SETTINGS_ENTRIES } from './http2-limits.ts';
+import {
+  FRAMES_PER_HEADER_BLOCK,
+  FRAMES_PER_TURN,
+  HEADER_OCTETS_PER_FRAME,
+  MAX_CONTINUATIONS,
+  MAX_SETTINGS_ENTRIES,
+} from './http2-limits.ts';
 
 /** Where frames go; every method may call {@link Http2FrameReader.stop}. */
 export interface FrameSink {
@@ -78,6 +84,8 @@ export class Http2FrameReader {
   #prefaceMatched = 0;
   #settingsSeen = false;
   #stopped = false;
+  /** Since the reading began. */
+  #frames = 0;
   // The frame header that was read last.
   #length = 0;
   #type = 0;
@@ -103,9 +111,14 @@ export class Http2FrameReader {
     this.#fragments.clear();
   }
 
-  /** Consumes what is complete; DATA and header fragments are consumed as they come. */
-  read(input: ByteQueue): void {
-    while (!this.#stopped && this.#advance(input));
+  /**
+   * Consumes what is complete; DATA and header fragments are consumed as they come. False when FRAMES_PER_TURN were
+   * reached: then there may be more.
+   */
+  read(input: ByteQueue): boolean {
+    this.#frames = 0;
+    while (!this.#stopped && this.#advance(input)) if (this.#frames >= FRAMES_PER_TURN) return this.#stopped;
+    return true;
   }
 
   /** One step; false when more input is needed for the next one. */
@@ -141,6 +154,7 @@ export class Http2FrameReader {
 
   #frame(input: ByteQueue): boolean {
     if (input.length < FRAME_HEADER_BYTES) return false;
+    this.#frames++;
     const bytes = input.buffer.bytes;
     const at = input.start;
     this.#length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
@@ -266,6 +280,7 @@ export class Http2FrameReader {
 
   #finishBlock(bytes: Uint8Array, start: number, end: number): void {
     const block = this.#block;
+    this.#frames += FRAMES_PER_HEADER_BLOCK + (end - start) / HEADER_OCTETS_PER_FRAME;
     block.bytes = bytes;
     block.start = start;
     block.end = end;

@@ -23,6 +23,13 @@ export const SETTINGS_TIMEOUT_MS = 10_000;
 /** After GOAWAY the peer may still be sending; without reading on, the kernel's RST would destroy the GOAWAY. */
 export const LINGER_MS = 1000;
 
+/** Frames of one connection that are handled before others get their turn. */
+export const FRAMES_PER_TURN = 512;
+/** What a header block counts as: it may be a request, for which a connection to the application is opened. */
+export const FRAMES_PER_HEADER_BLOCK = 32;
+/** Octets of a header block that count as one more: each may stand for a field. */
+export const HEADER_OCTETS_PER_FRAME = 64;
+
 /** A token bucket: so many at once, and so many per second in the long run. */
 export interface FloodLimit {
   readonly burst: number;

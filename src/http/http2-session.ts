@@ -109,7 +109,7 @@ export class Http2Session implements StreamOwner, ReceiverHost {
 
   readInput(): void {
     if (this.#ended) this.#stream.input.clear();
-    else this.#reader.read(this.#stream.input);
+    else if (!this.#reader.read(this.#stream.input)) this.#stream.yieldInput();
   }
 
   /** Bytes received that no stream's user has given back yet. */

@@ -4,6 +4,7 @@ import type { AmbitError } from '../base/errors.ts';
 import type { SocketAddress } from '../base/ip.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
+import type { Lane } from './lane.ts';
 import type { Flushable, Reactor, Task } from './reactor.ts';
 import type { TcpSocket, TcpSocketHandler } from './tcp-socket.ts';
 import { FAILED, WOULD_BLOCK } from './tcp-socket.ts';
@@ -23,6 +24,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   readonly input = new ByteQueue(QUEUE_CAPACITY);
   readonly output = new ByteQueue(QUEUE_CAPACITY);
   protected readonly socket: TcpSocket;
+  readonly #lane: Lane | undefined;
   #open = false;
   #begun = false;
   #closed = false;
@@ -30,14 +32,18 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   /** Leftover input is to be offered again, although nothing may have come. */
   #resumed = false;
   #readQueued = false;
+  /** The handler has had enough for this turn. */
+  #yielded = false;
   #inputEnded = false;
   #flushQueued = false;
   /** The kernel did not take everything. */
   #blocked = false;
   #outputState: 'open' | 'ending' | 'ended' = 'open';
 
-  constructor(socket: TcpSocket, handler: ByteStreamHandler) {
+  /** @param lane where reading waits for its turn; without one it happens as soon as something has arrived. */
+  constructor(socket: TcpSocket, handler: ByteStreamHandler, lane?: Lane) {
     this.socket = socket;
+    this.#lane = lane;
     this.reactor = socket.reactor;
     this.handler = handler;
     socket.handler = this;
@@ -91,6 +97,12 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     this.#queueRead();
   }
 
+  yieldInput(): void {
+    this.#yielded = true;
+    this.#resumed = true;
+    this.#queueRead();
+  }
+
   shutdownOutput(): void {
     if (this.#outputState !== 'open') return;
     this.#outputState = 'ending';
@@ -109,8 +121,8 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   onReadable(): void {
     if (!this.#begun) return;
     if (this.#inputEnded) this.socket.closeIfBroken();
-    else if (this.#open) this.#readSome();
-    else this.proceed();
+    else if (this.#lane !== undefined) this.#queueRead();
+    else this.#goOn();
   }
 
   onWritable(): void {
@@ -129,12 +141,12 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     this.socket.onFailure(thrown);
   }
 
-  /** A read put off: the first one, the rest of a long one, or one after a pause. */
+  /** A read put off: the first one, the rest of a long one, one after a pause, or any in a lane. */
   run(): void {
     this.#readQueued = false;
     if (this.#closed) return;
-    if (!this.#begun) this.#begin();
-    else if (this.#open) this.#readSome();
+    if (this.#begun) this.#goOn();
+    else this.#begin();
   }
 
   flush(): void {
@@ -162,6 +174,11 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     this.#readSome();
   }
 
+  #goOn(): void {
+    if (this.#open) this.#readSome();
+    else this.proceed();
+  }
+
   #begin(): void {
     this.#begun = true;
     this.begin();
@@ -170,22 +187,23 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   #queueRead(): void {
     if (this.#readQueued) return;
     this.#readQueued = true;
-    this.reactor.defer(this);
+    (this.#lane ?? this.reactor).defer(this);
   }
 
   #readSome(): void {
+    this.#yielded = false;
     if (this.#resumed) {
       this.#resumed = false;
       if (this.input.length > 0) this.handler.onInput();
     }
     for (let fills = 0; fills < FILLS_PER_TURN; fills++) {
-      if (!this.#wantsInput()) return this.input.settle();
+      if (this.#yielded || !this.#wantsInput()) return this.input.settle();
       const count = this.fill();
       if (count <= 0) return this.#fillEnded(count);
       this.handler.onInput();
     }
     this.input.settle();
-    if (this.#wantsInput()) this.#queueRead();
+    if (!this.#yielded && this.#wantsInput()) this.#queueRead();
   }
 
   /** Whether to read on; makes room for it. */

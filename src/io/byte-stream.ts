@@ -36,6 +36,8 @@ export interface ByteStream {
   /** No onInput() or onInputEnd() until {@link resumeInput}; the peer is slowed down by TCP. */
   pauseInput(): void;
   resumeInput(): void;
+  /** To be called out of onInput(): what is left in `input` is offered again in another turn, after others' work. */
+  yieldInput(): void;
   /** After everything appended so far: close_notify (TLS) and FIN. Input goes on. */
   shutdownOutput(): void;
   /** Closes now; output that was not flushed is lost, with an error given the peer sees a reset. */

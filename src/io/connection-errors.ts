@@ -24,6 +24,13 @@ export function connectError(remote: SocketAddress, result: number): AmbitError 
   return ioErrors.AMBIT_CONNECT_FAILED(message);
 }
 
+/** The kernel has found no source port that is free towards `remote`. */
+export function sourcePortsExhausted(remote: SocketAddress): AmbitError {
+  return ioErrors.AMBIT_SOURCE_PORTS_EXHAUSTED(
+    `connect to ${formatSocketAddress(remote)}: no source port is left`,
+  );
+}
+
 /** Why an established connection broke; `outgoing` says that we had dialled. */
 export function connectionError(remote: SocketAddress, outgoing: boolean, result: number): AmbitError {
   const message = `connection ${outgoing ? 'to' : 'from'} ${formatSocketAddress(remote)}: ${errnoName(result)}`;

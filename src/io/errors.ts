@@ -3,6 +3,10 @@
 import { errorCatalogue } from '../base/errors.ts';
 
 export const ioErrors = errorCatalogue({
+  AMBIT_SOURCE_PORTS_EXHAUSTED: {
+    side: 'upstream',
+    hint: 'Every source port of the pod towards that destination is in use; find out what opens so many connections, or widen net.ipv4.ip_local_port_range of the pod.',
+  },
   AMBIT_CONNECT_REFUSED: {
     side: 'upstream',
     retryable: true,

@@ -130,7 +130,7 @@ export class Reactor {
     this.#nowMs = performance.now();
     this.#inTurn = true;
     for (let i = 0; i < count; i++) this.#dispatch(i);
-    this.#deferred.run(this.#runTask);
+    this.#deferred.run(this.runTask);
     this.#runTimers();
     this.#flushes.run(this.#runFlush);
     this.#inTurn = false;
@@ -215,7 +215,8 @@ export class Reactor {
     }
   }
 
-  readonly #runTask = (task: Task): void => {
+  /** Runs a task at once; what it throws ends with its owner. */
+  readonly runTask = (task: Task): void => {
     try {
       task.run();
     } catch (thrown) {

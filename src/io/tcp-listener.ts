@@ -14,7 +14,7 @@ import type { EventHandler, Reactor, Task, Timer } from './reactor.ts';
 import { TcpSocket } from './tcp-socket.ts';
 
 /** Connections accepted before other work of the turn gets its chance. */
-const ACCEPTS_PER_TURN = 64;
+const ACCEPTS_PER_TURN = 16;
 /** What the kernel cuts to net.core.somaxconn; a burst of connections must fit while the thread is busy. */
 const DEFAULT_BACKLOG = 4096;
 /** How long to wait for descriptors or memory; the backlog holds the clients meanwhile. */
@@ -35,6 +35,8 @@ export interface ListenOptions {
   readonly userTimeoutMs?: number | undefined;
   /** Listening on `::` means IPv4 too unless this is set. */
   readonly v6Only?: boolean | undefined;
+  /** Descriptors or memory have run out, and accepting pauses. */
+  readonly onExhausted?: ((error: string) => void) | undefined;
 }
 
 export class TcpListener implements EventHandler, Task {
@@ -44,13 +46,20 @@ export class TcpListener implements EventHandler, Task {
   readonly #reactor: Reactor;
   readonly #fd: number;
   readonly #onAccept: (socket: TcpSocket) => void;
+  readonly #onExhausted: ((error: string) => void) | undefined;
   #pause: Timer | undefined;
   #closed = false;
 
-  private constructor(reactor: Reactor, fd: number, onAccept: (socket: TcpSocket) => void) {
+  private constructor(
+    reactor: Reactor,
+    fd: number,
+    onAccept: (socket: TcpSocket) => void,
+    onExhausted: ((error: string) => void) | undefined,
+  ) {
     this.#reactor = reactor;
     this.#fd = fd;
     this.#onAccept = onAccept;
+    this.#onExhausted = onExhausted;
     this.localAddress = sockets.localAddressOf(fd) ?? UNKNOWN_ADDRESS;
     reactor.register(fd, this);
   }
@@ -70,7 +79,7 @@ export class TcpListener implements EventHandler, Task {
     const open = (): number => openListening(address, options);
     const fd = namespace === undefined ? open() : namespace.run(open);
     if (fd < 0) throw listenError(address, fd);
-    return new TcpListener(reactor, fd, onAccept);
+    return new TcpListener(reactor, fd, onAccept, options.onExhausted);
   }
 
   onEvents(): void {
@@ -111,7 +120,7 @@ export class TcpListener implements EventHandler, Task {
       const fd = sockets.acceptConnection(this.#fd);
       if (fd >= 0) this.#handOver(fd);
       else if (fd === -ERRNO.EAGAIN) return;
-      else if (EXHAUSTED.has(-fd)) return this.#pauseAccepting();
+      else if (EXHAUSTED.has(-fd)) return this.#pauseAccepting(fd);
       // Any other failure is of a connection that has died in the queue (accept(2), "Error handling").
       if (this.#closed) return;
     }
@@ -131,8 +140,9 @@ export class TcpListener implements EventHandler, Task {
     }
   }
 
-  #pauseAccepting(): void {
+  #pauseAccepting(result: number): void {
     this.acceptPauses++;
+    this.#onExhausted?.(errnoName(result));
     this.#pause = this.#reactor.setTimer(ACCEPT_PAUSE_MS, () => {
       this.#pause = undefined;
       this.#acceptSome();

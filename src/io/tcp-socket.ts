@@ -10,7 +10,7 @@ import type { NetworkNamespace } from '../sys/network-namespace.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
 import * as sockets from '../sys/sockets.ts';
 import { applyTcpOptions, bindWithoutPort, type KeepAlive } from '../sys/tcp-options.ts';
-import { connectError, connectionError } from './connection-errors.ts';
+import { connectError, connectionError, sourcePortsExhausted } from './connection-errors.ts';
 import { ioErrors } from './errors.ts';
 import {
   FAILED as EVENT_FAILED,
@@ -247,6 +247,9 @@ export class TcpSocket implements EventHandler {
 
   #dial(remote: SocketAddress, options: SocketOptions): AmbitError | undefined {
     const fd = openConnecting(remote, options);
+    // Of an address that one may not bind to the kernel says the same.
+    const boundAsSelf = options.bindTo !== undefined && options.transparent !== true;
+    if (fd === -ERRNO.EADDRNOTAVAIL && !boundAsSelf) return sourcePortsExhausted(remote);
     if (fd < 0) return connectError(remote, fd);
     try {
       this.#adopt(fd);

@@ -10,6 +10,7 @@ import { TLS_END, TLS_FAILED, TLS_WAIT, type TlsFailure, TlsSession } from '../s
 import { BufferedStream } from './buffered-stream.ts';
 import type { ByteStreamHandler } from './byte-stream.ts';
 import { ioErrors } from './errors.ts';
+import type { Lane } from './lane.ts';
 import type { Timer } from './reactor.ts';
 import { FAILED, type TcpSocket, WOULD_BLOCK } from './tcp-socket.ts';
 
@@ -32,8 +33,8 @@ export class TlsStream extends BufferedStream {
   #pendingEnd: number | undefined;
   #endAnnounced = false;
 
-  private constructor(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler) {
-    super(socket, handler);
+  private constructor(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler, lane?: Lane) {
+    super(socket, handler, lane);
     this.#context = context;
   }
 
@@ -42,8 +43,9 @@ export class TlsStream extends BufferedStream {
     return new TlsStream(socket, context, handler);
   }
 
-  static server(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler): TlsStream {
-    return new TlsStream(socket, context, handler);
+  /** @param lane in which handshake and reading wait for their turn */
+  static server(socket: TcpSocket, context: TlsContext, handler: ByteStreamHandler, lane?: Lane): TlsStream {
+    return new TlsStream(socket, context, handler, lane);
   }
 
   /** What both sides agreed on; undefined before onOpen() or without agreement. */

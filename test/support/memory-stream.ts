@@ -31,6 +31,7 @@ export class MemoryStream implements ByteStream, Flushable {
   #written: Buffer[] = [];
   #flushQueued = false;
   #wanted = false;
+  #yielded = false;
 
   constructor(reactor: Reactor) {
     this.reactor = reactor;
@@ -71,7 +72,10 @@ export class MemoryStream implements ByteStream, Flushable {
     for (let at = 0; at < bytes.length && !this.closed; at += pieceLength) {
       this.input.compact();
       this.input.append(bytes.subarray(at, at + pieceLength));
-      this.handler.onInput();
+      do {
+        this.#yielded = false;
+        this.handler.onInput();
+      } while (this.#yielded && !this.closed);
     }
     this.turn();
   }
@@ -91,6 +95,10 @@ export class MemoryStream implements ByteStream, Flushable {
   pauseInput(): void {}
 
   resumeInput(): void {}
+
+  yieldInput(): void {
+    this.#yielded = true;
+  }
 
   shutdownOutput(): void {
     this.outputShut = true;

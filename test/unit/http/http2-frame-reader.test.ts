@@ -4,7 +4,12 @@ import fc from 'fast-check';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { FrameFlag, FrameType } from '../../../src/http/http2-frame.ts';
 import { type FrameSink, Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
-import { MAX_CONTINUATIONS, MAX_SETTINGS_ENTRIES } from '../../../src/http/http2-limits.ts';
+import {
+  FRAMES_PER_HEADER_BLOCK,
+  FRAMES_PER_TURN,
+  MAX_CONTINUATIONS,
+  MAX_SETTINGS_ENTRIES,
+} from '../../../src/http/http2-limits.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
 import {
   data,
@@ -281,3 +286,36 @@ test('a wrong preface, and anything before SETTINGS, is a violation', () => {
   assert.deepEqual(read(Buffer.concat([PREFACE, ping()])), [`violation ${protocolError}`]);
   assert.deepEqual(read(Buffer.concat([PREFACE, SETTINGS_ACK])), [`violation ${protocolError}`]);
 });
+
+for (const [what, frames, expected] of [
+  ['frames', ping(), FRAMES_PER_TURN],
+  [
+    'requests',
+    frame(FrameType.headers, FrameFlag.endHeaders, 1),
+    FRAMES_PER_TURN / (FRAMES_PER_HEADER_BLOCK + 1),
+  ],
+] as const) {
+  test(`a burst of ${what} is read in portions, so that other connections get their turn`, () => {
+    const recorder = new Recorder();
+    const reader = new Http2FrameReader(recorder, {
+      expectPreface: true,
+      maxFrameSize: MAX_FRAME,
+      maxHeaderBlock: 4000,
+    });
+    const count = Math.ceil(expected * 3.5);
+    const input = new ByteQueue(65_536);
+    input.append(Buffer.concat([PREFACE, settings(), ...Array.from({ length: count }, () => frames)]));
+    const portions: number[] = [];
+    let whole = false;
+    while (!whole) {
+      const before = recorder.events.length;
+      whole = reader.read(input);
+      portions.push(recorder.events.length - before);
+    }
+    assert.equal(portions.length, 4);
+    // The SETTINGS of the beginning are one more.
+    assert.ok(Math.max(...portions) <= Math.ceil(expected) + 1);
+    assert.equal(recorder.events.length, count + 1);
+    assert.equal(input.length, 0);
+  });
+}
