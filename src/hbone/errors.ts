@@ -21,6 +21,10 @@ export const hboneErrors = errorCatalogue({
     retryable: true,
     hint: 'The HBONE connection ended before the tunnel was set up; the other proxy restarted or its pod went away.',
   },
+  AMBIT_HBONE_HANDSHAKE_DISPLACED: {
+    side: 'downstream',
+    hint: 'More TLS handshakes with the pod were begun than ended; find out who opens connections to port 15008 and does not go on.',
+  },
   AMBIT_HBONE_POOL_CLOSED: {
     side: 'internal',
     hint: 'The proxy of this pod is shutting down; nothing has to be done.',

@@ -9,6 +9,7 @@ import { Http2ErrorCode } from '../http/http2-error-code.ts';
 import type { Http2Settings } from '../http/http2-settings.ts';
 import type { Http2Stream, Http2StreamHandler } from '../http/http2-stream.ts';
 import { ConnectStatus, parseConnectHeaders, type ReceivedConnect } from './connect-request.ts';
+import type { HeldAccount } from './held-account.ts';
 import { type ConnectResponder, PendingConnect } from './inbound-connect.ts';
 import type { SecureStream } from './secure-stream.ts';
 
@@ -21,6 +22,7 @@ export interface HboneServerConnectionOptions<Peer> {
   readonly peer: Peer;
   readonly counters: Http2Counters;
   readonly settings: Http2Settings;
+  readonly held: HeldAccount;
   readonly onConnect: (request: InboundConnect<Peer>, respond: ConnectResponder) => void;
   readonly onClosed: (error: AmbitError | undefined) => void;
 }
@@ -82,7 +84,7 @@ export class HboneServerConnection<Peer> {
   }
 
   #onRequest(stream: Http2Stream, headers: HeaderList): Http2StreamHandler {
-    const pending = new PendingConnect(stream, this.#stream.reactor);
+    const pending = new PendingConnect(stream, this.#stream.reactor, this.#options.held);
     const request = parseConnectHeaders(headers);
     if (request === undefined) pending.refuse(ConnectStatus.badRequest);
     else this.#options.onConnect({ ...request, connection: this }, pending);

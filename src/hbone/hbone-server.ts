@@ -3,9 +3,11 @@
 import type { AmbitError } from '../base/errors.ts';
 import type { Http2Counters } from '../http/http2-counters.ts';
 import type { Http2Settings } from '../http/http2-settings.ts';
+import { hboneErrors } from './errors.ts';
 import { Handshake, type MakeStream } from './handshake.ts';
 import { HboneServerConnection, type InboundConnect } from './hbone-server-connection.ts';
 import { hboneServerSettings } from './hbone-settings.ts';
+import type { HeldAccount } from './held-account.ts';
 import type { ConnectResponder } from './inbound-connect.ts';
 import type { SecureStream } from './secure-stream.ts';
 
@@ -17,11 +19,19 @@ export type PeerVerdict<Peer> =
 export interface HboneServerOptions<Peer> {
   readonly counters: Http2Counters;
   readonly settings?: Http2Settings;
+  /** Handshakes that may be under way at a time; the oldest gives way to a new one. */
+  readonly maxHandshakes: number;
+  /** Of the bytes that wait for applications. */
+  readonly held: HeldAccount;
   /** Called once per connection, after the TLS handshake and before any byte is read. */
   readonly verifyPeer: (chain: Uint8Array[], stream: SecureStream) => PeerVerdict<Peer>;
   readonly onConnect: (request: InboundConnect<Peer>, respond: ConnectResponder) => void;
-  /** A connection ended, or never came about. */
-  readonly onConnectionEnd?: (stream: SecureStream, error: AmbitError | undefined) => void;
+  /** A connection ended, or never came about: then there is no peer. Once for each that was accepted. */
+  readonly onConnectionEnd?: (
+    stream: SecureStream,
+    error: AmbitError | undefined,
+    peer: Peer | undefined,
+  ) => void;
 }
 
 /** All HBONE connections of one or more listeners. */
@@ -47,6 +57,7 @@ export class HboneServer<Peer> {
 
   /** Serves one more stream, such as `(handler) => TlsStream.server(socket, context, handler)`. */
   accept(make: MakeStream): void {
+    if (this.#handshakes.size >= this.#options.maxHandshakes) this.#displaceOldest();
     const handshake = new Handshake(make, {
       onOpen: (stream) => {
         this.#handshakes.delete(handshake);
@@ -54,7 +65,7 @@ export class HboneServer<Peer> {
       },
       onFailed: (stream, error) => {
         this.#handshakes.delete(handshake);
-        this.#options.onConnectionEnd?.(stream, error);
+        this.#options.onConnectionEnd?.(stream, error, undefined);
       },
     });
     this.#handshakes.add(handshake);
@@ -78,6 +89,13 @@ export class HboneServer<Peer> {
     for (const connection of [...this.#connections]) connection.close();
   }
 
+  /** Honest peers are done within milliseconds; who is not by the time of so many others is not worth the room. */
+  #displaceOldest(): void {
+    const [oldest] = this.#handshakes;
+    const text = `TLS handshake given up: ${this.#options.maxHandshakes} are under way`;
+    oldest?.stream.close(hboneErrors.AMBIT_HBONE_HANDSHAKE_DISPLACED(text));
+  }
+
   #verify(stream: SecureStream): void {
     const verdict = this.#options.verifyPeer(stream.peerCertificateChain(), stream);
     if (verdict.kind === 'refused') stream.close(verdict.error);
@@ -85,15 +103,16 @@ export class HboneServer<Peer> {
   }
 
   #serve(stream: SecureStream, peer: Peer): void {
-    const { counters, settings, onConnect, onConnectionEnd } = this.#options;
+    const { counters, settings, held, onConnect, onConnectionEnd } = this.#options;
     const connection = new HboneServerConnection(stream, {
       peer,
       counters,
       settings: settings ?? hboneServerSettings,
+      held,
       onConnect,
       onClosed: (error) => {
         this.#connections.delete(connection);
-        onConnectionEnd?.(stream, error);
+        onConnectionEnd?.(stream, error, peer);
       },
     });
     this.#connections.add(connection);

@@ -3,25 +3,39 @@
 import { acquireBuffer, releaseBuffer } from '../io/buffer-pool.ts';
 import { FAILED, type TcpSocket, WOULD_BLOCK } from '../io/tcp-socket.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
+import type { HeldAccount } from './held-account.ts';
 
 /** Bytes come in pieces of any size; fewer and larger buffers cost fewer system calls later. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** A queue without a bound of its own: flow control bounds what can come in. */
+/** A queue without a bound of its own: flow control bounds what can come in, and the account all of an owner's. */
 export class HeldBytes {
   readonly #chunks: NativeBuffer[] = [];
   // First byte in the first chunk, and the end in the last one.
   #start = 0;
   #end = CHUNK_BYTES;
   #length = 0;
+  #account: HeldAccount | undefined;
 
   get length(): number {
     return this.#length;
   }
 
+  /** Whether its owner holds more than it may. */
+  get overdrawn(): boolean {
+    return this.#account?.overdrawn === true;
+  }
+
+  /** From now on this queue counts as that owner's; call once. */
+  chargeTo(account: HeldAccount): void {
+    this.#account = account;
+    account.add(this.#length);
+  }
+
   /** Copies the bytes. */
   append(buffer: NativeBuffer, offset: number, length: number): void {
     this.#length += length;
+    this.#account?.add(length);
     let from = offset;
     let left = length;
     while (left > 0) {
@@ -69,6 +83,7 @@ export class HeldBytes {
   #drop(count: number): void {
     this.#start += count;
     this.#length -= count;
+    this.#account?.remove(count);
     if (this.#start < CHUNK_BYTES && this.#length > 0) return;
     releaseBuffer(this.#chunks.shift()!);
     this.#start = 0;

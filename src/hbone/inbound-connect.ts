@@ -7,6 +7,7 @@ import type { Reactor, Timer } from '../io/reactor.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import { ConnectStatus, responseHeaders } from './connect-request.ts';
 import { RESPONSE_TIMEOUT_MS } from './hbone-settings.ts';
+import type { HeldAccount } from './held-account.ts';
 import { HeldBytes } from './held-bytes.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -29,9 +30,10 @@ export class PendingConnect implements Http2StreamHandler, ConnectResponder {
   #ended = false;
   #state: 'waiting' | 'accepted' | 'refused' = 'waiting';
 
-  /** Becomes the handler of the stream. */
-  constructor(stream: Http2Stream, reactor: Reactor) {
+  /** Becomes the handler of the stream. @param account whose bytes the client's are until they are delivered */
+  constructor(stream: Http2Stream, reactor: Reactor, account: HeldAccount) {
     this.#stream = stream;
+    this.#early.chargeTo(account);
     this.#timer = reactor.setTimer(RESPONSE_TIMEOUT_MS, () => this.#onTimeout());
     stream.handler = this;
   }
@@ -53,8 +55,11 @@ export class PendingConnect implements Http2StreamHandler, ConnectResponder {
   onHeaders(): void {}
 
   onData(buffer: NativeBuffer, offset: number, length: number): void {
-    if (this.#state === 'refused') this.#stream.consumed(length);
-    else this.#early.append(buffer, offset, length);
+    if (this.#state === 'refused') return this.#stream.consumed(length);
+    this.#early.append(buffer, offset, length);
+    if (!this.#early.overdrawn) return;
+    this.refuse(ConnectStatus.unavailable);
+    this.onCancelled?.();
   }
 
   onEnd(): void {

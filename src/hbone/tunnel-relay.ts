@@ -6,6 +6,7 @@ import type { Http2Stream, Http2StreamHandler, ResetOrigin } from '../http/http2
 import type { Timer } from '../io/reactor.ts';
 import { FAILED, type TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../io/tcp-socket.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
+import type { HeldAccount } from './held-account.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import type { Tunnel } from './tunnel.ts';
 
@@ -23,12 +24,16 @@ export type RelayEnd =
       /** Why the connection was lost, when it was. */
       readonly cause: AmbitError | undefined;
     }
+  /** More bytes wait for the sockets of the same owner than may. */
+  | { readonly kind: 'overdrawn' }
   | { readonly kind: 'aborted' };
 
 export interface TunnelRelayOptions {
   /** Open, and with nobody else reading from it. */
   readonly socket: TcpSocket;
   readonly tunnel: Tunnel;
+  /** Of the bytes that wait for the socket; without one they are counted already, or nobody counts. */
+  readonly account?: HeldAccount;
   /** Exactly once; nothing of the relay lives on then. */
   readonly onEnd: (end: RelayEnd) => void;
 }
@@ -68,6 +73,7 @@ export class TunnelRelay implements Http2StreamHandler {
     this.#socket = options.socket;
     this.#stream = options.tunnel.stream;
     this.#held = options.tunnel.early;
+    if (options.account !== undefined) this.#held.chargeTo(options.account);
     this.#streamEnded = options.tunnel.ended;
     this.#onEnd = options.onEnd;
     this.#stream.handler = this;
@@ -87,8 +93,12 @@ export class TunnelRelay implements Http2StreamHandler {
 
   /** Ends both sides at once: the peer gets RST_STREAM with the code, the application a reset. */
   abort(errorCode: number = Http2ErrorCode.connectError): void {
+    this.#end({ kind: 'aborted' }, errorCode);
+  }
+
+  #end(end: RelayEnd, errorCode: number): void {
     if (this.#over) return;
-    this.#finish({ kind: 'aborted' });
+    this.#finish(end);
     this.#stream.reset(errorCode);
     this.#socket.abort();
   }
@@ -110,6 +120,8 @@ export class TunnelRelay implements Http2StreamHandler {
     }
     if (taken < length) this.#held.append(buffer, offset + taken, length - taken);
     this.#deliver(taken);
+    if (taken < length && this.#held.overdrawn)
+      this.#end({ kind: 'overdrawn' }, Http2ErrorCode.enhanceYourCalm);
   }
 
   onEnd(): void {

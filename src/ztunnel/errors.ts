@@ -40,6 +40,10 @@ export const errors = errorCatalogue({
     side: 'downstream',
     hint: 'The pod holds as many connections as one pod may; find out what opens them.',
   },
+  AMBIT_HELD_BYTES_LIMIT: {
+    side: 'downstream',
+    hint: 'Applications of the pod do not read what is sent to them, on so many connections that the proxy cannot keep it; find out which one hangs.',
+  },
   AMBIT_SOCKS5_REFUSED: {
     side: 'downstream',
     hint: 'Applications reach the SOCKS5 port by CONNECT without authentication; something else speaks to it.',

@@ -208,6 +208,16 @@ export class MeshNode {
       .reduce((sum, row) => sum + row.values[0]!, 0);
   }
 
+  /** The sums of a counter by the value of one label. */
+  totalsBy(metric: string, label: string): ReadonlyMap<string, number> {
+    const at = ZTUNNEL_METRICS.find((one) => one.name === metric)!.labels.indexOf(label);
+    const sums = new Map<string, number>();
+    for (const { labelValues, values } of this.metrics.totals(metric)) {
+      sums.set(labelValues[at]!, (sums.get(labelValues[at]!) ?? 0) + values[0]!);
+    }
+    return sums;
+  }
+
   #push(typeUrl: string, resources: { name: string; bytes: Uint8Array }[]): void {
     this.pool.broadcast({ kind: 'resources', update: { typeUrl, resources, removed: [] } });
   }

@@ -48,12 +48,28 @@ export function inOwnNamespaces(
   test('as an ordinary user', () => runInside(file, [...become, 'unshare', '-Urnm']));
 }
 
-function runInside(file: string, command: readonly string[]): void {
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--test', file];
-  const [program, ...args] = [...command, '/bin/sh', '-c', SCRIPT, 'sh', ...node];
+/** The same for a program that is no test: runs this file again inside, and returns its exit code; undefined inside. */
+export function runInOwnNamespaces(file: string, args: readonly string[]): number | undefined {
+  if (process.env[INSIDE] !== undefined) return undefined;
+  const unshare = ['unshare', process.getuid?.() === 0 ? '-nm' : '-Urnm'];
+  const [program, ...rest] = insideCommand(unshare, [file, ...args]);
+  return spawnSync(program!, rest, { env: insideEnvironment(), stdio: 'inherit' }).status ?? 1;
+}
+
+function insideCommand(command: readonly string[], nodeArguments: readonly string[]): readonly string[] {
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', ...nodeArguments];
+  return [...command, '/bin/sh', '-c', SCRIPT, 'sh', ...node];
+}
+
+function insideEnvironment(): NodeJS.ProcessEnv {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  return { ...env, [INSIDE]: '1', HOME: '/run/test', TMPDIR: '/run/test' };
+}
+
+function runInside(file: string, command: readonly string[]): void {
+  const [program, ...args] = insideCommand(command, ['--test', file]);
   const result = spawnSync(program!, args, {
-    env: { ...env, [INSIDE]: '1', HOME: '/run/test', TMPDIR: '/run/test' },
+    env: insideEnvironment(),
     encoding: 'utf8',
     timeout: DEADLINE_MS,
     maxBuffer: 64 * 1024 * 1024,

@@ -6,6 +6,7 @@ import { ConnectStatus, connectHeaders, responseHeaders } from '../../src/hbone/
 import { HbonePool, type PoolKey } from '../../src/hbone/hbone-pool.ts';
 import { HboneServer } from '../../src/hbone/hbone-server.ts';
 import type { InboundConnect } from '../../src/hbone/hbone-server-connection.ts';
+import { HeldAccount } from '../../src/hbone/held-account.ts';
 import type { ConnectResponder } from '../../src/hbone/inbound-connect.ts';
 import type { SecureStream } from '../../src/hbone/secure-stream.ts';
 import type { Tunnel } from '../../src/hbone/tunnel.ts';
@@ -36,12 +37,16 @@ export interface TunnelPairOptions {
   readonly onConnect?: (request: InboundConnect<string>, respond: ConnectResponder) => void;
   readonly verifyUpstream?: (chain: Uint8Array[]) => AmbitError | undefined;
   readonly refuseDownstream?: AmbitError;
+  readonly maxHandshakes?: number;
+  /** Bytes that may wait for applications. */
+  readonly maxHeld?: number;
 }
 
 export class TunnelPair {
   readonly reactor: Reactor;
   readonly clientCounters = new Http2Counters();
   readonly serverCounters = new Http2Counters();
+  readonly held: HeldAccount;
   readonly server: HboneServer<string>;
   readonly pool: HbonePool<PoolKey>;
   readonly relays = new Set<TunnelRelay>();
@@ -61,6 +66,7 @@ export class TunnelPair {
     this.reactor = reactor;
     this.#options = options;
     this.application = address(`127.0.0.1:${applicationPort}`);
+    this.held = new HeldAccount(options.maxHeld ?? Number.POSITIVE_INFINITY, () => {});
     this.server = this.#makeServer();
     this.pool = this.#makePool();
     this.#inbound = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
@@ -108,6 +114,8 @@ export class TunnelPair {
     const { settings, refuseDownstream, onConnect } = this.#options;
     return new HboneServer<string>({
       counters: this.serverCounters,
+      maxHandshakes: this.#options.maxHandshakes ?? Number.POSITIVE_INFINITY,
+      held: this.held,
       ...(settings === undefined ? {} : { settings }),
       verifyPeer: () =>
         refuseDownstream === undefined

@@ -1,7 +1,8 @@
 /** What the system says about this process, for the metrics page. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
+import { maxDescriptors } from '../telemetry/max-descriptors.ts';
 
 /** Reads the gauges anew; to be called before each scrape. */
 export function updateProcessMetrics(store: SeriesStore): void {
@@ -16,9 +17,4 @@ export function updateProcessMetrics(store: SeriesStore): void {
 /** The directory itself is open while it is read. */
 function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length - 1;
-}
-
-function maxDescriptors(): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
-  return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
 }

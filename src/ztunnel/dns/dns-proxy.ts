@@ -1,6 +1,7 @@
 /** The DNS server of one pod: answers names of the mesh from the mesh state, and forwards everything else. */
 
 import { type IpAddress, type IpFamily, parseIp, type SocketAddress } from '../../base/ip.ts';
+import { TokenBucket, type TokenBucketOptions } from '../../base/token-bucket.ts';
 import type { Reactor } from '../../io/reactor.ts';
 import { TcpListener } from '../../io/tcp-listener.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
@@ -12,7 +13,6 @@ import {
   DNS_UPSTREAM_FAILURES,
   DNS_UPSTREAM_REQUESTS,
   DNS_UPSTREAM_SECONDS,
-  LIMIT_REACHED,
 } from '../telemetry/metric-definitions.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import {
@@ -50,6 +50,9 @@ export interface DnsProxyOptions {
   readonly nameservers: readonly IpAddress[];
   /** Whether AAAA questions may be answered with addresses. */
   readonly ipv6: boolean;
+  /** How many may be asked; a query beyond it gets no answer, which costs the least. */
+  readonly queries: TokenBucketOptions;
+  onLimit(limit: 'dns_queries_per_pod' | 'dns_tcp_sessions' | 'dns_pending_queries'): void;
   resolve(name: string): DnsResolution;
   client(): DnsClient;
 }
@@ -62,10 +65,12 @@ export class DnsProxy {
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: TcpListener[] = [];
   readonly #sessions = new Set<DnsTcpSession>();
+  readonly #allowance: TokenBucket;
 
   /** @throws AmbitError when the sockets on the pod's IPv4 loopback cannot be opened. */
   constructor(options: DnsProxyOptions) {
     this.#options = options;
+    this.#allowance = new TokenBucket(options.queries, options.reactor.nowMs);
     this.#forwarder = new DnsForwarder(options.reactor, options.nameservers, options);
   }
 
@@ -80,7 +85,7 @@ export class DnsProxy {
     this.#udp.push(udp);
     const tcp = TcpListener.listen(reactor, address, socketOptions, (socket) => {
       if (this.#sessions.size >= MAX_TCP_SESSIONS) {
-        this.#count(LIMIT_REACHED, ['dns_tcp_sessions']);
+        this.#options.onLimit('dns_tcp_sessions');
         return socket.close();
       }
       this.#sessions.add(
@@ -115,6 +120,8 @@ export class DnsProxy {
   }
 
   #onMessage(data: Uint8Array, protocol: 'udp' | 'tcp', reply: Reply): void {
+    if (!this.#allowance.take(this.#options.reactor.nowMs))
+      return this.#options.onLimit('dns_queries_per_pod');
     const query = parseQuery(data);
     if (query === undefined) {
       const error = writeError(data, RCODE_FORMAT_ERROR);
@@ -172,7 +179,7 @@ export class DnsProxy {
       },
     });
     if (!accepted) {
-      this.#count(LIMIT_REACHED, ['dns_pending_queries']);
+      this.#options.onLimit('dns_pending_queries');
       failed();
     }
   }

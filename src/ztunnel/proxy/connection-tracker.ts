@@ -95,6 +95,7 @@ export class ConnectionTracker {
   readonly clock: () => number;
   readonly #connections = new Set<TrackedConnection>();
   readonly #perPod = new Map<string, number>();
+  readonly #beginningPerPod = new Map<string, number>();
   readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
   #beginning = 0;
 
@@ -113,13 +114,16 @@ export class ConnectionTracker {
     return this.#connections.size === 0 && this.#beginning === 0;
   }
 
-  /** A connection was accepted; the result is to be called when it has come to be open, or has failed. */
-  beginning(): () => void {
+  /** A connection of a pod was accepted; the result is to be called when it has come to be open, or has failed. */
+  beginning(podUid: string): () => void {
     this.#beginning++;
+    addTo(this.#beginningPerPod, podUid, 1);
     let isOver = false;
     return () => {
-      if (!isOver) this.#beginning--;
+      if (isOver) return;
       isOver = true;
+      this.#beginning--;
+      addTo(this.#beginningPerPod, podUid, -1);
     };
   }
 
@@ -128,9 +132,9 @@ export class ConnectionTracker {
     return this.#perReporter[reporter];
   }
 
-  /** Open connections of one pod. */
+  /** Connections of one pod that are open or may still come to be. */
   countOf(podUid: string): number {
-    return this.#perPod.get(podUid) ?? 0;
+    return (this.#perPod.get(podUid) ?? 0) + (this.#beginningPerPod.get(podUid) ?? 0);
   }
 
   opened(
@@ -140,7 +144,7 @@ export class ConnectionTracker {
     const connection = new TrackedConnection(this, description, relay);
     this.#connections.add(connection);
     this.#perReporter[description.parties.reporter]++;
-    this.#perPod.set(description.podUid, this.countOf(description.podUid) + 1);
+    addTo(this.#perPod, description.podUid, 1);
     return connection;
   }
 
@@ -154,9 +158,7 @@ export class ConnectionTracker {
     if (!this.#connections.delete(connection)) return;
     const { podUid, parties } = connection.description;
     this.#perReporter[parties.reporter]--;
-    const left = this.countOf(podUid) - 1;
-    if (left > 0) this.#perPod.set(podUid, left);
-    else this.#perPod.delete(podUid);
+    addTo(this.#perPod, podUid, -1);
   }
 
   reportBytes(): void {
@@ -177,4 +179,11 @@ export class ConnectionTracker {
   summaries(): ConnectionSummary[] {
     return [...this.#connections].map((connection) => connection.summary());
   }
+}
+
+/** Keys with nothing to count are left out. */
+function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
 }

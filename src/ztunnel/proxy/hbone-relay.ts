@@ -7,18 +7,23 @@ import { Http2ErrorCode, http2ErrorName } from '../../http/http2-error-code.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { errors } from '../errors.ts';
 import type { ConnectionDescription, TrackedConnection } from './connection-tracker.ts';
-import type { ReactorContext } from './reactor-context.ts';
+import type { ServedPod } from './served-pod.ts';
 
-/** Joins the two; on the client's side the socket is the client, on the server's side it is the server. */
+/** Joins the two for a pod; on the client's side the socket is the client, on the server's side it is the server. */
 export function relayTunnel(
-  context: ReactorContext,
+  { context, held }: ServedPod,
   ends: { readonly socket: TcpSocket; readonly tunnel: Tunnel },
   description: ConnectionDescription,
 ): void {
   let reason: AmbitError | undefined;
   let tracked: TrackedConnection | undefined;
-  const relay = new TunnelRelay({ ...ends, onEnd: (end) => tracked?.ended(reason ?? errorOf(end)) });
   const clientSide = description.parties.reporter === 'source';
+  const relay = new TunnelRelay({
+    ...ends,
+    // On the server's side they are counted from before the tunnel stands.
+    ...(clientSide && { account: held }),
+    onEnd: (end) => tracked?.ended(reason ?? errorOf(end)),
+  });
   tracked = context.tracker.opened(description, {
     totals: {
       get received() {
@@ -38,6 +43,11 @@ export function relayTunnel(
 
 /** A reset by the application, or by a peer that has no more interest, is a way to end; a lost connection is not. */
 function errorOf(end: RelayEnd): AmbitError | undefined {
+  if (end.kind === 'overdrawn') {
+    return errors.AMBIT_HELD_BYTES_LIMIT(
+      'the tunnel was cut: too many bytes wait for applications of the pod',
+    );
+  }
   if (end.kind !== 'stream-reset') return undefined;
   const { errorCode, origin } = end;
   const gentle: readonly number[] = [

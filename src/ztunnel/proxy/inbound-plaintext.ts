@@ -25,7 +25,7 @@ export class InboundPlaintext implements TcpSocketHandler {
     this.#pod = pod;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;
-    this.#settled = pod.context.tracker.beginning();
+    this.#settled = pod.context.tracker.beginning(pod.info.uid);
     socket.handler = this;
   }
 
@@ -95,6 +95,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   #fail(error: AmbitError): void {
     if (this.#over) return;
     this.#end();
+    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
     const { parties, addresses } = this.#describe();
     this.#pod.context.tracker.failed(parties, addresses, error);
     this.#socket.abort();

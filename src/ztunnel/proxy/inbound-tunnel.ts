@@ -15,9 +15,8 @@ import { NativeBuffer } from '../../sys/native-buffer.ts';
 import { errors } from '../errors.ts';
 import type { ConnectionDescription } from './connection-tracker.ts';
 import { relayTunnel } from './hbone-relay.ts';
-import { MAX_CONNECTIONS_PER_POD } from './limits.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import { countLimit, illegalPorts } from './reactor-context.ts';
+import { illegalPorts } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
 import { baggageOf } from './tunnel-dialer.ts';
 import { denialOf } from './verdict.ts';
@@ -34,6 +33,7 @@ export class InboundTunnel {
   readonly #respond: ConnectResponder;
   readonly #authority: string;
   #workload: Workload | undefined;
+  readonly #settled: () => void;
   #over = false;
 
   constructor(pod: ServedPod, request: InboundConnect<TunnelPeer>, respond: ConnectResponder) {
@@ -41,13 +41,15 @@ export class InboundTunnel {
     this.#request = request;
     this.#respond = respond;
     this.#authority = formatConnectTarget(request.target);
+    this.#settled = pod.context.tracker.beginning(pod.info.uid);
   }
 
   start(): void {
     const { context, info } = this.#pod;
-    if (context.tracker.countOf(info.uid) >= MAX_CONNECTIONS_PER_POD) {
-      countLimit(context, 'connections_per_pod');
-      const text = `pod ${info.namespace}/${info.name} holds ${MAX_CONNECTIONS_PER_POD} connections`;
+    // This one counts already.
+    if (context.tracker.countOf(info.uid) > context.maxConnectionsPerPod) {
+      this.#pod.limits.reached('connections_per_pod');
+      const text = `pod ${info.namespace}/${info.name} holds ${context.maxConnectionsPerPod} connections`;
       return this.#fail(ConnectStatus.unavailable, errors.AMBIT_CONNECTION_LIMIT(text), undefined);
     }
     this.#pod.whenWorkloadKnown((workload) => {
@@ -87,9 +89,14 @@ export class InboundTunnel {
       onFailed: (error) => this.#fail(ConnectStatus.unavailable, error, forward),
     });
     this.#respond.onCancelled = () => {
-      this.#over = true;
+      this.#end();
       upstream.close();
     };
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#settled();
   }
 
   /** The application sees the peer's address, except where the pod calls itself or gets a PROXY header. */
@@ -104,13 +111,13 @@ export class InboundTunnel {
 
   #onConnected(forward: InboundForward, upstream: TcpSocket): void {
     if (this.#over) return;
+    this.#end();
     if (!this.#sendProxyHeader(forward, upstream)) return upstream.abort();
     const { config } = this.#pod.context;
     const described: Baggage | undefined = config.responseBaggage ? baggageOf(this.#workload!) : undefined;
     const tunnel = this.#respond.accept(responseHeaders(ConnectStatus.ok, described));
-    this.#over = true;
     if (tunnel === undefined) return upstream.abort();
-    relayTunnel(this.#pod.context, { socket: upstream, tunnel }, this.#describe(forward));
+    relayTunnel(this.#pod, { socket: upstream, tunnel }, this.#describe(forward));
   }
 
   /** It fits into the empty send buffer of a new connection as a whole, or the connection is of no use. */
@@ -138,7 +145,8 @@ export class InboundTunnel {
 
   #fail(status: number, error: AmbitError, forward: InboundForward | undefined): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#end();
+    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
     const { parties, addresses } = this.#describe(forward);
     this.#pod.context.tracker.failed(parties, addresses, error);
     this.#respond.refuse(status);

@@ -1,15 +1,23 @@
 /** The HBONE server of one pod: who may connect, and the tunnels that its peers ask for. */
 
 import type { AmbitError } from '../../base/errors.ts';
+import { formatSpiffeId } from '../../base/spiffe-id.ts';
 import { HboneServer } from '../../hbone/hbone-server.ts';
+import type { SecureStream } from '../../hbone/secure-stream.ts';
 import { verifyDownstream } from '../../identity/peer-verification.ts';
+import { Lane } from '../../io/lane.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { TlsStream } from '../../io/tls-stream.ts';
 import { logger } from '../../telemetry/log.ts';
-import { CRL_REJECTIONS } from '../telemetry/metric-definitions.ts';
+import { CRL_REJECTIONS, HBONE_CONNECTIONS_FAILED } from '../telemetry/metric-definitions.ts';
 import { InboundTunnel, type TunnelPeer } from './inbound-tunnel.ts';
-import { MAX_HBONE_CONNECTIONS_PER_POD } from './limits.ts';
-import { countLimit } from './reactor-context.ts';
+import {
+  type LimitName,
+  MAX_HBONE_CONNECTIONS_PER_PEER,
+  MAX_HBONE_CONNECTIONS_PER_POD,
+  MAX_OPEN_HANDSHAKES_PER_POD,
+} from './limits.ts';
+import { LogAllowance } from './log-allowance.ts';
 import type { ServedPod } from './served-pod.ts';
 
 const log = logger('inbound');
@@ -17,11 +25,20 @@ const log = logger('inbound');
 export class InboundTunnels {
   readonly #pod: ServedPod;
   readonly #server: HboneServer<TunnelPeer>;
+  /** What arrives for this pod is handled in turns with what arrives for others. */
+  readonly #lane: Lane;
+  readonly #perPeer = new Map<string, number>();
+  readonly #lines: LogAllowance;
 
   constructor(pod: ServedPod) {
     this.#pod = pod;
+    const { reactor, http2Counters } = pod.context;
+    this.#lane = new Lane(reactor, () => pod.limits.reached('turn_share_per_pod'));
+    this.#lines = new LogAllowance(reactor.nowMs);
     this.#server = new HboneServer<TunnelPeer>({
-      counters: pod.context.http2Counters,
+      counters: http2Counters,
+      maxHandshakes: MAX_OPEN_HANDSHAKES_PER_POD,
+      held: pod.held,
       verifyPeer: (chain) => {
         const { config, revocations } = pod.context;
         const check = { list: revocations, nowMs: Date.now() };
@@ -30,21 +47,23 @@ export class InboundTunnels {
         return { kind: 'trusted', peer: { identity: verdict.identity, chain } };
       },
       onConnect: (request, respond) => new InboundTunnel(pod, request, respond).start(),
-      onConnectionEnd: (stream, error) => this.#onConnectionEnd(stream.remoteAddress.ip, error),
+      onConnectionEnd: (stream, error, peer) => this.#onConnectionEnd(stream, error, peer),
     });
   }
 
   /** Serves a connection to the pod's HBONE port as soon as the pod has a certificate. */
   accept(socket: TcpSocket): void {
-    const { context, identityUri } = this.#pod;
-    if (this.connections >= MAX_HBONE_CONNECTIONS_PER_POD) {
-      countLimit(context, 'hbone_connections_per_pod');
+    const { context, identityUri, limits } = this.#pod;
+    const limit = this.#limitReachedBy(socket.remoteAddress.ip);
+    if (limit !== undefined) {
+      limits.reached(limit, { peer: socket.remoteAddress.ip });
       return socket.abort();
     }
     context.tls.withContexts(identityUri, (result) => {
       if (socket.state !== 'open') return;
       if ('server' in result) {
-        return this.#server.accept((handler) => TlsStream.server(socket, result.server, handler));
+        this.#countPeer(socket.remoteAddress.ip, 1);
+        return this.#server.accept((handler) => TlsStream.server(socket, result.server, handler, this.#lane));
       }
       log.warn('connection refused: the pod has no certificate', {
         pod: this.#pod.info.name,
@@ -52,6 +71,12 @@ export class InboundTunnels {
       });
       socket.abort();
     });
+  }
+
+  #limitReachedBy(ip: string): LimitName | undefined {
+    if (this.connections >= MAX_HBONE_CONNECTIONS_PER_POD) return 'hbone_connections_per_pod';
+    const ofPeer = this.#perPeer.get(ip) ?? 0;
+    return ofPeer >= MAX_HBONE_CONNECTIONS_PER_PEER ? 'hbone_connections_per_peer' : undefined;
   }
 
   /** Those whose handshake is not done included. */
@@ -78,14 +103,37 @@ export class InboundTunnels {
     this.#server.close();
   }
 
-  #onConnectionEnd(peerIp: string, error: AmbitError | undefined): void {
+  #countPeer(ip: string, change: 1 | -1): void {
+    const count = (this.#perPeer.get(ip) ?? 0) + change;
+    if (count > 0) this.#perPeer.set(ip, count);
+    else this.#perPeer.delete(ip);
+  }
+
+  #onConnectionEnd(stream: SecureStream, error: AmbitError | undefined, peer: TunnelPeer | undefined): void {
+    const { ip } = stream.remoteAddress;
+    this.#countPeer(ip, -1);
     if (error === undefined) return;
+    const { context, limits } = this.#pod;
+    const { store } = context;
+    store.add(store.series(HBONE_CONNECTIONS_FAILED, [error.code]), 1);
+    if (error.code === 'AMBIT_PEER_REVOKED') store.add(store.series(CRL_REJECTIONS, ['destination']), 1);
+    if (error.code === 'AMBIT_HBONE_HANDSHAKE_DISPLACED')
+      limits.reached('open_handshakes_per_pod', { peer: ip });
+    this.#log(ip, error, peer);
+  }
+
+  #log(ip: string, error: AmbitError, peer: TunnelPeer | undefined): void {
+    const unlogged = this.#lines.take(this.#pod.context.reactor.nowMs);
+    if (unlogged === undefined) return this.#pod.limits.reached('refusal_lines_per_pod');
     const { name, namespace } = this.#pod.info;
-    const fields = { pod: name, namespace, peer: peerIp, error: error.message, code: error.code };
-    if (error.code === 'AMBIT_PEER_REVOKED') {
-      const { store } = this.#pod.context;
-      store.add(store.series(CRL_REJECTIONS, ['destination']), 1);
-    }
-    log.info('HBONE connection ended', fields);
+    log.info('HBONE connection ended', {
+      pod: name,
+      namespace,
+      peer: ip,
+      identity: peer && formatSpiffeId(peer.identity),
+      error: error.message,
+      code: error.code,
+      unlogged: unlogged > 0 ? unlogged : undefined,
+    });
   }
 }

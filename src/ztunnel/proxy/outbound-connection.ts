@@ -53,7 +53,7 @@ export class OutboundConnection implements TcpSocketHandler {
     this.#socket = socket;
     this.#request = request;
     this.#destination = request?.destination ?? socket.originalDestination() ?? socket.localAddress;
-    this.#settled = pod.context.tracker.beginning();
+    this.#settled = pod.context.tracker.beginning(pod.info.uid);
     socket.handler = this;
   }
 
@@ -169,7 +169,7 @@ export class OutboundConnection implements TcpSocketHandler {
     const description = this.#describe(decision, address, secured);
     this.#request?.answer(undefined);
     relayTunnel(
-      this.#pod.context,
+      this.#pod,
       { socket: this.#socket, tunnel: open.tunnel },
       {
         ...description,
@@ -199,6 +199,7 @@ export class OutboundConnection implements TcpSocketHandler {
   #fail(error: AmbitError, decision: OutboundDecision | undefined): void {
     if (this.#over) return;
     this.#end();
+    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
     const { parties, addresses } = this.#describe(decision, this.#destination, undefined);
     this.#pod.context.tracker.failed(parties, addresses, error);
     if (this.#request === undefined) return this.#socket.abort();

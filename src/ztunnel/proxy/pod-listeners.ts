@@ -22,6 +22,8 @@ export interface PodListenerOptions {
   readonly ipv6: boolean;
   /** What accepted connections have in common with those that the proxy opens. */
   readonly tcp: Pick<ListenOptions, 'keepAlive' | 'userTimeoutMs'>;
+  /** Descriptors or memory have run out; accepting goes on a little later. */
+  readonly onExhausted: (error: string) => void;
 }
 
 /** A port and what becomes of connections to it. */
@@ -52,8 +54,8 @@ export function openPodListeners(options: PodListenerOptions, wanted: readonly P
 
 /** Unless it is for one address: all of both families; of IPv4 alone where the pod has no IPv6. */
 function listen(options: PodListenerOptions, wanted: PodListener): TcpListener {
-  const { reactor, namespace, mark, tcp } = options;
+  const { reactor, namespace, mark, tcp, onExhausted } = options;
   const ip = wanted.ip ?? parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
-  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, ...tcp };
+  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, onExhausted, ...tcp };
   return TcpListener.listen(reactor, { ip, port: wanted.port }, listenOptions, wanted.onAccept);
 }

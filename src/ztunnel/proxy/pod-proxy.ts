@@ -3,6 +3,7 @@
 import { type AmbitError, messageOf } from '../../base/errors.ts';
 import { familyOf, type IpAddress, type SocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import { HeldAccount } from '../../hbone/held-account.ts';
 import type { TcpListener } from '../../io/tcp-listener.ts';
 import { type SocketOptions, TcpSocket, type TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { type DnsResolution, resolveDnsName } from '../../mesh/dns-resolution.ts';
@@ -16,7 +17,8 @@ import { DnsProxy, LOOPBACK_V4, LOOPBACK_V6 } from '../dns/dns-proxy.ts';
 import { errors } from '../errors.ts';
 import { InboundPlaintext } from './inbound-plaintext.ts';
 import { InboundTunnels } from './inbound-tunnels.ts';
-import { CONNECT_TIMEOUT_MS, MAX_CONNECTIONS_PER_POD } from './limits.ts';
+import { LimitReporter } from './limit-reporter.ts';
+import { CONNECT_TIMEOUT_MS, DNS_QUERIES_PER_POD, MAX_HELD_BYTES_PER_POD } from './limits.ts';
 import type { PodInfo } from './messages.ts';
 import { OutboundConnection } from './outbound-connection.ts';
 import { PodHandover } from './pod-handover.ts';
@@ -28,7 +30,7 @@ import {
   type PodListener,
   SOCKS5_PORT,
 } from './pod-listeners.ts';
-import { countLimit, type ReactorContext } from './reactor-context.ts';
+import type { ReactorContext } from './reactor-context.ts';
 import type { DialCallbacks, ServedPod } from './served-pod.ts';
 import { Socks5Session } from './socks5-session.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
@@ -40,6 +42,8 @@ const NOBODY: TcpSocketHandler = { onReadable() {}, onWritable() {}, onClosed() 
 export class PodProxy implements ServedPod {
   readonly context: ReactorContext;
   readonly info: PodInfo;
+  readonly limits: LimitReporter;
+  readonly held: HeldAccount;
   readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
   readonly #isSelf: boolean;
@@ -55,6 +59,8 @@ export class PodProxy implements ServedPod {
   constructor(context: ReactorContext, info: PodInfo, namespaceFd: number | undefined) {
     this.context = context;
     this.info = info;
+    this.limits = new LimitReporter(context, info);
+    this.held = new HeldAccount(MAX_HELD_BYTES_PER_POD, () => this.limits.reached('held_bytes_per_pod'));
     this.#isSelf = namespaceFd === undefined;
     this.#namespace =
       namespaceFd === undefined ? NetworkNamespace.current() : NetworkNamespace.fromFd(namespaceFd);
@@ -101,6 +107,7 @@ export class PodProxy implements ServedPod {
       mark: this.#mark,
       ipv6: config.ipv6,
       tcp: tcpOptions(config),
+      onExhausted: (error: string) => this.limits.reached('descriptors', { error }),
     };
     this.#listeners = openPodListeners(options, this.#wantedListeners());
     try {
@@ -286,12 +293,8 @@ export class PodProxy implements ServedPod {
 
   /** Starts a connection unless the pod has too many. */
   #admit(socket: TcpSocket, start: () => void): void {
-    if (this.context.tracker.countOf(this.info.uid) < MAX_CONNECTIONS_PER_POD) return start();
-    countLimit(this.context, 'connections_per_pod');
-    log.warn('connection refused: the pod has too many', {
-      pod: this.info.name,
-      namespace: this.info.namespace,
-    });
+    if (this.context.tracker.countOf(this.info.uid) < this.context.maxConnectionsPerPod) return start();
+    this.limits.reached('connections_per_pod');
     socket.abort();
   }
 
@@ -304,6 +307,8 @@ export class PodProxy implements ServedPod {
       namespace: this.#namespace,
       mark: config.packetMark,
       ipv6: config.ipv6,
+      queries: DNS_QUERIES_PER_POD,
+      onLimit: (limit) => this.limits.reached(limit),
       resolve: (name) => this.#lookUp(name),
       client: () => ({
         canonicalService: this.workload?.canonicalName || 'unknown',

@@ -8,7 +8,6 @@ import { ILLEGAL_PORTS, ILLEGAL_PORTS_WITH_SOCKS5 } from '../../mesh/inbound-res
 import type { MeshState } from '../../mesh/mesh-state.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
-import { LIMIT_REACHED } from '../telemetry/metric-definitions.ts';
 import type { ConnectionTracker } from './connection-tracker.ts';
 import type { HostnameResolver } from './hostname-resolver.ts';
 import type { TlsContexts } from './tls-contexts.ts';
@@ -25,6 +24,8 @@ export interface ReactorContext {
   readonly workloads: WorkloadWait;
   readonly hostnames: HostnameResolver;
   readonly nameservers: readonly IpAddress[];
+  /** Of each pod, both directions, those that are only being set up included. */
+  readonly maxConnectionsPerPod: number;
   /** Replaced as a whole when the file changes. */
   revocations: RevocationList;
 }
@@ -32,9 +33,4 @@ export interface ReactorContext {
 /** Ports of pods that are the proxy's own, and no destination for anybody. */
 export function illegalPorts(config: ZtunnelConfig): ReadonlySet<number> {
   return config.socks5 ? ILLEGAL_PORTS_WITH_SOCKS5 : ILLEGAL_PORTS;
-}
-
-/** Counts that a limit was reached; the name is a label value. */
-export function countLimit(context: ReactorContext, limit: string): void {
-  context.store.add(context.store.series(LIMIT_REACHED, [limit]), 1);
 }

@@ -18,12 +18,13 @@ import {
 import { SeriesStore } from '../../telemetry/series-store.ts';
 import { applyUpdate } from '../../xds/mesh-resources.ts';
 import { errors } from '../errors.ts';
+import { maxDescriptors } from '../telemetry/max-descriptors.ts';
 import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
 import { reportReactorGauges } from '../telemetry/reactor-gauges.ts';
 import { ConnectionTracker } from './connection-tracker.ts';
 import { dumpMesh } from './dump-mesh.ts';
 import { HostnameResolver } from './hostname-resolver.ts';
-import { REPORT_INTERVAL_MS } from './limits.ts';
+import { connectionsPerPod, REPORT_INTERVAL_MS } from './limits.ts';
 import type { FromReactor, PodInfo, ReactorBoot, ToReactor } from './messages.ts';
 import { PodProxy } from './pod-proxy.ts';
 import { cutRevoked, reevaluate } from './policy-watch.ts';
@@ -62,6 +63,7 @@ class ReactorThread {
       workloads: new WorkloadWait(reactor, (uid) => mesh.workloadByUid(uid)),
       hostnames: new HostnameResolver(reactor, (hostname) => say({ kind: 'hostname-wanted', hostname })),
       nameservers: boot.config.nameservers,
+      maxConnectionsPerPod: connectionsPerPod(maxDescriptors(), boot.config.workerThreads),
       revocations: RevocationList.empty,
     };
     mesh.onChange((change) => {

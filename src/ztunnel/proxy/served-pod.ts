@@ -3,8 +3,10 @@
 import type { AmbitError } from '../../base/errors.ts';
 import type { SocketAddress } from '../../base/ip.ts';
 import type { SpiffeId } from '../../base/spiffe-id.ts';
+import type { HeldAccount } from '../../hbone/held-account.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import type { Workload } from '../../mesh/workload.ts';
+import type { LimitReporter } from './limit-reporter.ts';
 import type { PodInfo } from './messages.ts';
 import type { ReactorContext } from './reactor-context.ts';
 
@@ -16,6 +18,9 @@ export interface DialCallbacks {
 export interface ServedPod {
   readonly context: ReactorContext;
   readonly info: PodInfo;
+  readonly limits: LimitReporter;
+  /** What waits for the pod's sockets, all connections together. */
+  readonly held: HeldAccount;
   /** The identity that the pod's certificate is for. */
   readonly identity: SpiffeId;
   readonly identityUri: string;

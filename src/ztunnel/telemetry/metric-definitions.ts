@@ -68,6 +68,7 @@ export const SOCKETS_OPEN = 'istio_tcp_sockets_open';
 export const ON_DEMAND_DNS = 'istio_on_demand_dns_total';
 export const CRL_REJECTIONS = 'istio_crl_policy_rejections_total';
 export const HTTP2_PROTECTION = 'ambit_http2_protection_total';
+export const HBONE_CONNECTIONS_FAILED = 'ambit_hbone_connections_failed_total';
 export const LIMIT_REACHED = 'ambit_limit_reached_total';
 export const RESOURCES_HELD = 'ambit_resources_held';
 
@@ -98,6 +99,12 @@ export const REACTOR_METRICS: readonly MetricDefinition[] = [
     kind: 'counter',
     help: 'Times a limit on what an HTTP/2 peer may do was reached.',
     labels: ['limit'],
+  },
+  {
+    name: HBONE_CONNECTIONS_FAILED,
+    kind: 'counter',
+    help: 'Connections to the HBONE ports of pods that were refused or ended by an error.',
+    labels: ['code'],
   },
   {
     name: LIMIT_REACHED,

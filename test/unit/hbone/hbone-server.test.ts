@@ -7,6 +7,7 @@ import { after, describe, type TestContext, test } from 'node:test';
 import type { InboundConnect } from '../../../src/hbone/hbone-server-connection.ts';
 import { HboneServerConnection } from '../../../src/hbone/hbone-server-connection.ts';
 import { hboneServerSettings, RESPONSE_TIMEOUT_MS } from '../../../src/hbone/hbone-settings.ts';
+import { HeldAccount } from '../../../src/hbone/held-account.ts';
 import type { ConnectResponder } from '../../../src/hbone/inbound-connect.ts';
 import type { Tunnel } from '../../../src/hbone/tunnel.ts';
 import { Http2Counters } from '../../../src/http/http2-counters.ts';
@@ -156,6 +157,7 @@ describe('a request', () => {
       peer: 'front',
       counters: new Http2Counters(),
       settings: { ...hboneServerSettings, keepAliveIntervalMs: 10 * RESPONSE_TIMEOUT_MS },
+      held: new HeldAccount(1000, () => {}),
       onConnect: (_, respond) => {
         respond.onCancelled = () => {
           cancelled++;

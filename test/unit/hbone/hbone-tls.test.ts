@@ -9,6 +9,7 @@ import { after, describe, test } from 'node:test';
 import { AmbitError } from '../../../src/base/errors.ts';
 import { TlsContext } from '../../../src/sys/tls-context.ts';
 import { makeLeaf, makeRoot } from '../../support/certificates.ts';
+import { openHttp2 } from '../../support/hostile-peer.ts';
 import { testReactor, until, within } from '../../support/reactor-harness.ts';
 import { TunnelPair, type TunnelPairOptions } from '../../support/tunnel-pair.ts';
 
@@ -133,4 +134,24 @@ describe('tunnels over mutual TLS', () => {
     session.close();
     await until(() => pair.server.connections.size === 0);
   });
+});
+
+test('when too many handshakes are under way the oldest gives way, and an honest peer gets in', async () => {
+  const tls = { client: context('client'), server: context('server') };
+  const pair = new TunnelPair(reactor, 9, { tls, maxHandshakes: 3 });
+  cleanups.push(() => pair.close());
+  const halfOpen = Array.from({ length: 5 }, () => net.connect(pair.hbonePort, '127.0.0.1'));
+  for (const socket of halfOpen) {
+    socket.on('error', () => {});
+    cleanups.push(() => socket.destroy());
+  }
+  await until(() => pair.connectionErrors.length === 2);
+  assert.deepEqual(
+    pair.connectionErrors.map((error) => error?.code),
+    ['AMBIT_HBONE_HANDSHAKE_DISPLACED', 'AMBIT_HBONE_HANDSHAKE_DISPLACED'],
+  );
+  assert.equal(pair.server.handshakes, 3);
+  const session = await openHttp2({ host: '127.0.0.1', port: pair.hbonePort }, front);
+  cleanups.push(() => session.destroy());
+  assert.equal(pair.server.connections.size, 1);
 });

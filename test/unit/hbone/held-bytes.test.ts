@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { HeldAccount } from '../../../src/hbone/held-account.ts';
 import { HeldBytes } from '../../../src/hbone/held-bytes.ts';
 import type { TcpSocket } from '../../../src/io/tcp-socket.ts';
 import { FAILED, WOULD_BLOCK } from '../../../src/io/tcp-socket.ts';
@@ -73,4 +74,22 @@ test('says so when the socket fails, and can be thrown away', () => {
   assert.equal(held.length, 0);
   held.append(source, 0, 10);
   assert.equal(held.discard(), 10);
+});
+
+test('the queues of one owner share an account, which says when it is overdrawn and forgets what has gone', () => {
+  let overdrawn = 0;
+  const account = new HeldAccount(1000, () => overdrawn++);
+  const [one, two] = [new HeldBytes(), new HeldBytes()];
+  one.append(source, 0, 600);
+  one.chargeTo(account);
+  two.chargeTo(account);
+  two.append(source, 0, 400);
+  assert.deepEqual([account.bytes, overdrawn, two.overdrawn], [1000, 0, false]);
+  two.append(source, 0, 1);
+  assert.deepEqual([account.bytes, overdrawn, one.overdrawn], [1001, 1, true]);
+  const sink = new Sink();
+  sink.room = 100;
+  one.drainTo(sink as unknown as TcpSocket);
+  two.discard();
+  assert.deepEqual([account.bytes, one.overdrawn], [500, false]);
 });

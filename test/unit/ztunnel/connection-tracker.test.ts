@@ -113,6 +113,18 @@ test('open connections are counted by pod and by the end they are seen from', ()
   assert.deepEqual([tracker.countOf('u1'), tracker.countOf('u2')], [0, 1]);
 });
 
+test('a connection counts as the pod’s from when it is accepted, so that waiting ones are limited too', () => {
+  const { tracker, open } = bench();
+  const settled = tracker.beginning('u1');
+  const other = tracker.beginning('u1');
+  open();
+  assert.deepEqual([tracker.countOf('u1'), tracker.countOf('u2')], [3, 0]);
+  settled();
+  settled();
+  other();
+  assert.equal(tracker.countOf('u1'), 1);
+});
+
 test('exactly the connections that the judge objects to are cut, each with its own error', () => {
   const { tracker, open } = bench();
   const [one, two, three] = ['u1', 'u2', 'u3'].map((podUid) => open({ podUid }));
@@ -149,7 +161,7 @@ test('connections that end while others are cut do no harm', () => {
 test('the tracker is idle when nothing is open and nothing that was accepted may still be', () => {
   const { tracker, open } = bench();
   assert.equal(tracker.isIdle, true);
-  const settled = tracker.beginning();
+  const settled = tracker.beginning('u1');
   assert.equal(tracker.isIdle, false);
   const { connection } = open();
   settled();
