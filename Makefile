@@ -70,6 +70,11 @@ bench: setup ## The data plane against haproxy, Envoy and no proxy (QUICK=1, ONL
 	@scripts/system-tools.sh bench
 	@$(NODE) test/bench/dataplane/dataplane-bench.ts
 
+.PHONY: attack
+attack: setup ## Every known attack on a node proxy, in network namespaces of its own (ONLY=regex, ATTACK_JSON=1)
+	@$(NODE) test/attack/attack-main.ts $(if $(ONLY),--only '$(ONLY)') $(if $(ATTACK_JSON),-o json)
+
+.PHONY: bench-scale
 bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a real API server (QUICK=1, BENCH_JSON=FILE)
 	@$(NODE) test/bench/scale/scale-bench.ts
 

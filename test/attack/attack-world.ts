@@ -1,0 +1,78 @@
+/** Two nodes for the drills: one is attacked, the other one's well-behaved pod calls a neighbour of the victim. */
+
+import { setPriority } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type CertificateAuthority, type Leaf, makeLeaf, makeRoot } from '../support/certificates.ts';
+import type { Target } from '../support/hostile-peer.ts';
+import { workloadOf } from '../support/mesh-node.ts';
+import { type LivePod, MeshPods } from '../support/mesh-pods.ts';
+import { NodeProcess } from './node-process.ts';
+import { Pacer } from './pacer.ts';
+
+export const APP_PORT = 8080;
+/** Of the neighbour's client, as the issue of it all is put: p99 at this rate. */
+const CALLS_PER_SECOND = 200;
+/** What the neighbour's connections, caches and heaps need until they are as they stay. */
+const WARM_UP_MS = 2000;
+const REACTORS = 2;
+/** Of whatever is on the attacker's side: what it costs the machine is not what is measured. */
+export const NICENESS = 10;
+
+/** Pods of the attacked node: the victim, its neighbour, and one that turns against its own proxy. */
+export interface Scene {
+  readonly victim: LivePod;
+  readonly neighbour: LivePod;
+  readonly flooder: LivePod;
+}
+
+export class AttackWorld {
+  readonly scene: Scene;
+  readonly node: NodeProcess;
+  readonly pacer: Pacer;
+  readonly authority: CertificateAuthority;
+  /** Of a pod of the mesh that has been taken over; it is at 10.0.0.9, where this process is. */
+  readonly attacker: Leaf;
+  readonly hbone: Target = { host: '10.0.0.2', port: 15008 };
+  readonly #others: readonly { kill(): void }[];
+
+  private constructor(
+    parts: Pick<AttackWorld, 'scene' | 'node' | 'pacer' | 'authority'>,
+    others: readonly { kill(): void }[],
+  ) {
+    this.scene = parts.scene;
+    this.node = parts.node;
+    this.pacer = parts.pacer;
+    this.authority = parts.authority;
+    this.attacker = makeLeaf(parts.authority, { spiffeId: 'spiffe://cluster.local/ns/shop/sa/attacker' });
+    this.#others = others;
+  }
+
+  /** Resolves when the neighbour is being called. */
+  static async start(): Promise<AttackWorld> {
+    const authority = makeRoot('mesh root');
+    const pods = new MeshPods();
+    const client = pods.make('client', 1);
+    const scene = {
+      victim: pods.make('victim', 2),
+      neighbour: pods.make('neighbour', 3),
+      flooder: pods.make('flooder', 4),
+    };
+    pods.attachSelf(9);
+    const attacked = Object.values(scene);
+    await pods.redirect(client, ...attacked);
+    const workloads = [client, ...attacked].map((pod) => workloadOf(pod));
+    const plan = { authority, workloads, services: [], reactors: REACTORS, drainDeadlineMs: 0 };
+    const far = await NodeProcess.start({ ...plan, pods: [client] });
+    const node = await NodeProcess.start({ ...plan, pods: attacked });
+    const servers = await Promise.all(attacked.map((pod) => Pacer.serve(pod, APP_PORT)));
+    // An application that is called too often is the victim's own trouble, and not what is measured.
+    setPriority(servers[0]!.pid, NICENESS);
+    const pacer = await Pacer.call(client, { host: '10.0.0.3', port: APP_PORT }, CALLS_PER_SECOND);
+    await delay(WARM_UP_MS);
+    return new AttackWorld({ scene, node, pacer, authority }, [far, ...servers]);
+  }
+
+  close(): void {
+    for (const one of [this.pacer, this.node, ...this.#others]) one.kill();
+  }
+}

@@ -1,0 +1,153 @@
+/** One attack: what it does, which limit has to answer, and how a run of it is measured and judged. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AttackWorld } from './attack-world.ts';
+import type { NodeReport } from './node-process-main.ts';
+import type { PaceReport } from './pacer-main.ts';
+
+/** Until when an attack goes on. */
+export class Deadline {
+  readonly #endMs: number;
+
+  constructor(durationMs: number) {
+    this.#endMs = performance.now() + durationMs;
+  }
+
+  get over(): boolean {
+    return performance.now() >= this.#endMs;
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.#endMs - performance.now());
+  }
+}
+
+export interface Drill {
+  readonly name: string;
+  /** What it is known as. */
+  readonly about: string;
+  /** The counter that has to move: `metric/label value`. */
+  readonly counter: string;
+  /** An error code that has to be in the log of the node. */
+  readonly code?: string;
+  /** How long it needs at least, when that is more than usual: a timeout has to run out. */
+  readonly attackMs?: number;
+  /** Ends by itself soon after the deadline, and leaves nothing open. Throws when what it asserts is not so. */
+  attack(world: AttackWorld, deadline: Deadline): Promise<void>;
+}
+
+export interface DrillResult {
+  readonly drill: string;
+  readonly about: string;
+  readonly counter: string;
+  readonly moved: number;
+  readonly quietP99Ms: number;
+  readonly attackedP99Ms: number;
+  readonly residentBefore: number;
+  readonly residentAfter: number;
+  readonly descriptorsBefore: number;
+  readonly descriptorsAfter: number;
+  /** Broken invariants: these decide. */
+  readonly faults: readonly string[];
+  /** Whether the neighbour stayed within its bound: judged where the machine is quiet. */
+  readonly inTime: boolean;
+}
+
+export interface DrillTimes {
+  readonly quietMs: number;
+  readonly attackMs: number;
+}
+
+/** The neighbour's p99 may grow by this factor ... */
+export const MAX_SLOWDOWN = 3;
+/**
+ * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and
+ * a process that waits for a core for one time slice of the others is a few milliseconds late.
+ */
+export const NEIGHBOUR_FLOOR_MS = 15;
+/** What a heap may have grown by that has worked harder than before, in bytes. */
+const RESIDENT_SLACK = 48 * 1024 * 1024;
+/** Connections that the neighbour opens anew come and go. */
+const DESCRIPTOR_SLACK = 4;
+/** Timeouts of half-open connections, and lingering ones, are over by then. */
+const SETTLE_MS = 30_000;
+const LOOK_MS = 250;
+
+interface NodeState {
+  readonly resident: number;
+  readonly descriptors: number;
+  readonly report: NodeReport;
+}
+
+async function stateOf({ node }: AttackWorld): Promise<NodeState> {
+  return { resident: node.residentBytes, descriptors: node.descriptors, report: await node.report() };
+}
+
+function isBack(now: NodeState, before: NodeState): boolean {
+  return (
+    now.resident <= before.resident + RESIDENT_SLACK &&
+    now.descriptors <= before.descriptors + DESCRIPTOR_SLACK
+  );
+}
+
+/** Waits until memory and descriptors have returned and the counter has been reported, or for as long as they may take. */
+async function settled(world: AttackWorld, drill: Drill, before: NodeState): Promise<NodeState> {
+  const deadline = new Deadline(SETTLE_MS);
+  for (;;) {
+    const now = await stateOf(world);
+    const done = isBack(now, before) && movedBy(drill, now.report, before.report) > 0;
+    if (done || deadline.over) return now;
+    await delay(LOOK_MS);
+  }
+}
+
+function movedBy({ counter }: Drill, now: NodeReport, before: NodeReport): number {
+  return (now.counters[counter] ?? 0) - (before.counters[counter] ?? 0);
+}
+
+function faultsOf(
+  drill: Drill,
+  { before, after, pace }: { before: NodeState; after: NodeState; pace: PaceReport },
+): string[] {
+  const logged = (report: NodeReport) => (drill.code === undefined ? 1 : (report.codes[drill.code] ?? 0));
+  const checks: readonly (readonly [boolean, string])[] = [
+    [movedBy(drill, after.report, before.report) > 0, `${drill.counter} has not moved`],
+    [drill.code === undefined || logged(after.report) > logged(before.report), `${drill.code} is not logged`],
+    [after.report.failures.length === 0, `the proxy failed: ${after.report.failures[0]}`],
+    [(after.report.codes.AMBIT_HANDLER_FAILED ?? 0) === 0, 'an event handler threw'],
+    [pace.failures.length === 0, `the neighbour: ${pace.failures[0]}`],
+    [pace.calls > 0, 'the neighbour had no answer at all'],
+    [after.resident <= before.resident + RESIDENT_SLACK, 'memory has not returned'],
+    [after.descriptors <= before.descriptors + DESCRIPTOR_SLACK, 'descriptors have not returned'],
+  ];
+  return checks.filter(([fine]) => !fine).map(([, fault]) => fault);
+}
+
+/** A quiet spell, then the attack, then what is left of it. */
+export async function runDrill(world: AttackWorld, drill: Drill, times: DrillTimes): Promise<DrillResult> {
+  await world.pacer.report();
+  await delay(times.quietMs);
+  const quiet = await world.pacer.report();
+  const before = await stateOf(world);
+  const attackMs = Math.max(times.attackMs, drill.attackMs ?? 0);
+  const broken = await drill.attack(world, new Deadline(attackMs)).then(
+    () => [],
+    (thrown: Error) => [thrown.message],
+  );
+  const pace = await world.pacer.report();
+  const after = await settled(world, drill, before);
+  return {
+    drill: drill.name,
+    about: drill.about,
+    counter: drill.counter,
+    moved: movedBy(drill, after.report, before.report),
+    quietP99Ms: quiet.p99,
+    attackedP99Ms: pace.p99,
+    residentBefore: before.resident,
+    residentAfter: after.resident,
+    descriptorsBefore: before.descriptors,
+    descriptorsAfter: after.descriptors,
+    faults: [...broken, ...faultsOf(drill, { before, after, pace })],
+    inTime: pace.p99 <= Math.max(NEIGHBOUR_FLOOR_MS, MAX_SLOWDOWN * quiet.p99),
+  };
+}

@@ -1,0 +1,26 @@
+/** All drills, in the order in which they are run. */
+
+import type { AttackWorld } from './attack-world.ts';
+import { Deadline, type Drill } from './drill.ts';
+import { HTTP2_DRILLS } from './http2-drills.ts';
+
+const WARM_UP_MS = 3000;
+
+export const ALL_DRILLS: readonly Drill[] = [...HTTP2_DRILLS];
+
+/** @throws when there is none of that name */
+export function drillNamed(name: string): Drill {
+  const found = ALL_DRILLS.find((drill) => drill.name === name);
+  if (found === undefined) throw new Error(`there is no drill ${name}`);
+  return found;
+}
+
+/**
+ * A heap that has never seen a flood grows to a size that it then keeps; a leak grows again and again. So the floods that
+ * make the most of new connections come once before anything is measured.
+ */
+export async function warmUp(world: AttackWorld): Promise<void> {
+  for (const name of ['rapid-reset', 'made-you-reset']) {
+    await drillNamed(name).attack(world, new Deadline(WARM_UP_MS));
+  }
+}

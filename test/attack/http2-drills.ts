@@ -1,0 +1,90 @@
+/** The catalogue of HTTP/2 attacks against the HBONE port of a pod, by somebody with a certificate of the mesh. */
+
+import { FrameFlag, FrameType } from '../../src/http/http2-frame.ts';
+import { MAX_SETTINGS_ENTRIES } from '../../src/http/http2-limits.ts';
+import {
+  data,
+  frame,
+  type HeaderCodec,
+  ping,
+  rstStream,
+  settings,
+  windowUpdate,
+} from '../support/http2-frames.ts';
+import { APP_PORT } from './attack-world.ts';
+import type { Drill } from './drill.ts';
+import { floodAgainAndAgain, type NextFrames } from './http2-flood.ts';
+
+const TUNNEL = [
+  [':method', 'CONNECT'],
+  [':authority', `10.0.0.2:${APP_PORT}`],
+] as const;
+/** Nobody listens there: the answer takes no work of an application. */
+const NOWHERE = [
+  [':method', 'CONNECT'],
+  [':authority', '10.0.0.2:9'],
+] as const;
+const CANCEL = 8;
+const BOMB_FIELD_BYTES = 4000;
+/** References to one field of the table: a hundred megabytes, if they were written out. */
+const BOMB_REFERENCES = 30_000;
+const FIRST_DYNAMIC_REFERENCE = 0x80 | 62;
+
+function idOf(round: number): number {
+  return 2 * round + 1;
+}
+
+/** A drill that sends frames again and again and is cut off for it. */
+function flood(name: string, about: string, counter: string, next: NextFrames): Drill {
+  return {
+    name,
+    about,
+    counter: `ambit_http2_protection_total/${counter}`,
+    code: 'AMBIT_HTTP2_FLOOD',
+    attack: (world, deadline) => floodAgainAndAgain(world, deadline, next),
+  };
+}
+
+/** First a tunnel, then the same frame for ever. */
+function afterTunnel(repeated: Uint8Array): NextFrames {
+  return (round, codec) => (round === 0 ? codec.headers(1, TUNNEL) : repeated);
+}
+
+function bomb(round: number, codec: HeaderCodec): Uint8Array {
+  const filled = [...NOWHERE, ['x-bomb', 'b'.repeat(BOMB_FIELD_BYTES)] as const];
+  if (round === 0) return codec.headers(1, filled);
+  const block = Buffer.concat([codec.block(NOWHERE), Buffer.alloc(BOMB_REFERENCES, FIRST_DYNAMIC_REFERENCE)]);
+  // Larger than a frame of the default size may be: ours takes it.
+  return frame(FrameType.headers, FrameFlag.endHeaders, idOf(round), block);
+}
+
+const largeSettings = settings(...Array.from({ length: MAX_SETTINGS_ENTRIES + 1 }, () => [0x99, 1] as const));
+const overflow = windowUpdate(0, 0x7fff_ffff);
+
+export const HTTP2_DRILLS: readonly Drill[] = [
+  flood('rapid-reset', 'CVE-2023-44487', 'rapidResetsFlood', (round, codec) =>
+    Buffer.concat([codec.headers(idOf(round), TUNNEL), rstStream(idOf(round), CANCEL)]),
+  ),
+  flood('made-you-reset', 'CVE-2025-8671', 'provokedResetsFlood', (round, codec) =>
+    Buffer.concat([codec.headers(idOf(round), NOWHERE), windowUpdate(idOf(round), 0)]),
+  ),
+  flood('continuation', 'CVE-2024-27983, -28182, -30255', 'headerBlocksFlood', (round) =>
+    round === 0 ? frame(FrameType.headers, 0, 1, Buffer.of(0x82)) : frame(FrameType.continuation, 0, 1),
+  ),
+  flood('hpack-bomb', 'one octet for four kilobytes', 'provokedResetsFlood', bomb),
+  flood('settings', 'CVE-2019-9515', 'settingsFramesFlood', () => settings()),
+  flood('large-settings', 'CVE-2020-11080', 'settingsEntriesFlood', () => largeSettings),
+  flood('ping', 'CVE-2019-9512', 'pingsFlood', () => ping()),
+  flood('priority', 'CVE-2019-9513', 'priorityFramesFlood', () =>
+    frame(FrameType.priority, 0, 1, Buffer.alloc(5)),
+  ),
+  flood('empty-data', 'CVE-2019-9518', 'emptyFramesFlood', afterTunnel(data(1, ''))),
+  flood('window-updates', 'CVE-2019-9511, -9517', 'windowUpdatesFlood', () => windowUpdate(0, 1)),
+  flood('unknown-frames', 'CVE-2026-48619 (ORIGIN, ALTSVC)', 'glitchesFlood', () =>
+    frame(0x0c, 0, 0, Buffer.from('origin')),
+  ),
+  {
+    ...flood('window-overflow', 'CVE-2026-21714', 'protocolErrors', () => overflow),
+    code: 'AMBIT_HTTP2_DOWNSTREAM_VIOLATION',
+  },
+];

@@ -1,0 +1,61 @@
+/** A node proxy in a process of its own, as a drill sees it: memory, descriptors, counters and a log. */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { encodePlan, type ProxyPlan } from '../support/proxy-plan.ts';
+import type { NodeAnswer, NodeReport } from './node-process-main.ts';
+
+const PROGRAM = join(import.meta.dirname, 'node-process-main.ts');
+
+export class NodeProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
+
+  private constructor() {
+    this.#child = fork(PROGRAM, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    this.#ended = once(this.#child, 'exit').then(([code, signal]) => {
+      throw new Error(`the node's process has ended with ${code ?? signal}`);
+    });
+    this.#ended.catch(() => {});
+  }
+
+  /** Resolves when it serves all of its pods. */
+  static async start(plan: ProxyPlan): Promise<NodeProcess> {
+    const node = new NodeProcess();
+    node.#child.send(encodePlan(plan));
+    await node.#answer();
+    return node;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Resident memory in bytes. */
+  get residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) * 1024;
+  }
+
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#child.pid}/fd`).length;
+  }
+
+  async report(): Promise<NodeReport> {
+    this.#child.send('report');
+    const answer = await this.#answer();
+    if (answer.kind !== 'report') throw new Error(`the node answered with ${answer.kind}`);
+    return answer.report;
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  async #answer(): Promise<NodeAnswer> {
+    const [answer] = await Promise.race([once(this.#child, 'message'), this.#ended]);
+    return answer as NodeAnswer;
+  }
+}
