@@ -31,6 +31,9 @@ export const libc = directFunctions({
   getsockopt: { arguments: [INT, INT, INT, POINTER, POINTER], return: INT },
   listen: { arguments: [INT, INT], return: INT },
   madvise: { arguments: [POINTER, SIZE, INT], return: INT },
+  // glibc's, as are the two constants that it is called with.
+  malloc_trim: { arguments: [SIZE], return: INT },
+  mallopt: { arguments: [INT, INT], return: INT },
   mmap: { arguments: [POINTER, SIZE, INT, INT, INT, LONG], return: POINTER },
   pipe2: { arguments: [POINTER, INT], return: INT },
   read: { arguments: [INT, POINTER, SIZE], return: INT },

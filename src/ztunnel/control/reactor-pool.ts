@@ -14,8 +14,10 @@ const log = logger('reactors');
 const DUMP_TIMEOUT_MS = 5000;
 /** Cutting connections takes a turn of each loop. */
 const CLOSE_ALL_MS = 500;
-/** Old generation limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
+/** Limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
 const REACTOR_HEAP_MB = 1024;
+/** Of which for short-lived objects: V8's own limit lets a reactor that has read a large mesh keep 67 MB for them. */
+const REACTOR_YOUNG_MB = 12;
 
 /** What the control thread does with what the reactors tell it. */
 export interface ReactorEvents {
@@ -111,7 +113,10 @@ export class ReactorPool {
       const worker = new Worker(new URL('../proxy/reactor-thread.ts', import.meta.url), {
         workerData: boot,
         name: `reactor-${boot.index}`,
-        resourceLimits: { maxOldGenerationSizeMb: REACTOR_HEAP_MB },
+        resourceLimits: {
+          maxOldGenerationSizeMb: REACTOR_HEAP_MB,
+          maxYoungGenerationSizeMb: REACTOR_YOUNG_MB,
+        },
       });
       const thread: Thread = { worker, wakeFd: -1, series: undefined, drained: false };
       this.#threads[boot.index] = thread;

@@ -8,6 +8,7 @@ import { systemClock } from '../../identity/clock.ts';
 import { RevocationFile } from '../../identity/revocation-file.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { exitProcess } from '../../sys/process-exit.ts';
+import { keepMemorySmall, releaseProcessMemory, releaseThreadMemory } from '../../sys/process-memory.ts';
 import { HttpEndpoint } from '../../telemetry/http-endpoint.ts';
 import { logger, resetLogLevels, setLogLevels, writeLog } from '../../telemetry/log.ts';
 import { SeriesRegistry } from '../../telemetry/series-registry.ts';
@@ -33,6 +34,8 @@ const XDS_TASK = 'first state from the control plane';
 const ZDS_TASK = 'pods from the node agent';
 /** How long readiness waits for pods that cannot be served: they are tried again every five seconds. */
 const TAKE_OVER_PATIENCE_MS = 30_000;
+/** After the mesh is known: by then a start is over, pods and certificates included, where nothing is amiss. */
+const SETTLE_MS = 3000;
 
 export class ZtunnelProcess {
   readonly #config: ZtunnelConfig;
@@ -73,6 +76,7 @@ export class ZtunnelProcess {
 
   /** Resolves when everything is under way; the pods follow once the control plane has told of the mesh. */
   async start(): Promise<void> {
+    keepMemorySmall();
     await this.#pool.start(this.#config);
     this.#startMetrics();
     await this.#listen();
@@ -153,8 +157,11 @@ export class ZtunnelProcess {
   /** Only now: a pod that is served before the mesh is known would have its calls pass as plain text. */
   #onMeshKnown(): void {
     this.#readiness.done(XDS_TASK);
+    // Before the first pod, so that no connection has to wait for it.
+    this.#pool.broadcast({ kind: 'mesh-read' });
     this.#zds.start();
     this.#serveSelf();
+    setTimeout(settle, SETTLE_MS).unref();
   }
 
   /**
@@ -258,6 +265,11 @@ export class ZtunnelProcess {
     file.onChange(send);
     send();
   }
+}
+
+function settle(): void {
+  releaseThreadMemory();
+  releaseProcessMemory();
 }
 
 function dialTarget(address: ServerAddress, serverName: string | undefined) {

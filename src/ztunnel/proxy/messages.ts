@@ -66,6 +66,8 @@ export type ToReactor =
       readonly attempt: number;
     }
   | { readonly kind: 'pod-remove'; readonly uid: string }
+  /** The first state of the mesh is complete: what it took to read it is not needed any more. */
+  | { readonly kind: 'mesh-read' }
   /** Take HBONE for the proxy's own pod, in its own namespace. */
   | { readonly kind: 'serve-self'; readonly pod: PodInfo }
   | { readonly kind: 'identity'; readonly material: IdentityMaterial | IdentityUnavailable }

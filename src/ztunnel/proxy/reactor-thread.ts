@@ -7,6 +7,7 @@ import { Http2Counters } from '../../http/http2-counters.ts';
 import { RevocationList } from '../../identity/revocation-list.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { MeshState } from '../../mesh/mesh-state.ts';
+import { releaseThreadMemory } from '../../sys/process-memory.ts';
 import {
   flushLog,
   logger,
@@ -120,6 +121,8 @@ class ReactorThread {
       case 'resources':
         applyUpdate(context.mesh, message.update);
         return;
+      case 'mesh-read':
+        return releaseThreadMemory();
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':
