@@ -65,18 +65,20 @@ cluster-up: setup ## A Kubernetes cluster of three nodes on this machine (NAME=d
 cluster-down: ## Takes such a cluster down (NAME=dev) and leaves nothing
 	@CLUSTER=$(NAME) test/cluster/testbed/down.sh
 
-.PHONY: bench bench-scale
+.PHONY: bench profile bench-scale
 bench: setup ## The data plane against haproxy, Envoy and no proxy (QUICK=1, ONLY=REGEXP of measures, BENCH_JSON=FILE)
 	@scripts/system-tools.sh bench
 	@$(NODE) test/bench/dataplane/dataplane-bench.ts
 
+profile: setup ## Where a node proxy under load spends time and memory, as text in docs/profiles/
+	@$(NODE) test/bench/dataplane/profile/profile-main.ts
+
+bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a real API server (QUICK=1, BENCH_JSON=FILE)
+	@$(NODE) test/bench/scale/scale-bench.ts
+
 .PHONY: attack
 attack: setup ## Every known attack on a node proxy, in network namespaces of its own (ONLY=regex, ATTACK_JSON=1)
 	@$(NODE) test/attack/attack-main.ts $(if $(ONLY),--only '$(ONLY)') $(if $(ATTACK_JSON),-o json)
-
-.PHONY: bench-scale
-bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a real API server (QUICK=1, BENCH_JSON=FILE)
-	@$(NODE) test/bench/scale/scale-bench.ts
 
 .PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)

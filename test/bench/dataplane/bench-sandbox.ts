@@ -7,7 +7,7 @@ import { SINK_PORT } from './load/load-protocol.ts';
 import { allowCubic, tuneNetwork } from './network-tuning.ts';
 
 /** As many threads as each peer has. */
-const ZTUNNEL = 'ZTUNNEL_WORKER_THREADS=1 exec ambit ztunnel';
+const ONE_THREAD = { ZTUNNEL_WORKER_THREADS: '1' };
 const MANIFESTS = [
   namespaceManifest('mesh', AMBIENT),
   namespaceManifest('plain'),
@@ -51,8 +51,13 @@ export class BenchSandbox implements AsyncDisposable {
     this.#closing = closing;
   }
 
-  static async start(): Promise<BenchSandbox> {
-    const up = ['node1', 'node2'].flatMap((node) => ['--ztunnel', `${node}=${ZTUNNEL}`]);
+  /** @param env further variables of the node proxies */
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<BenchSandbox> {
+    const assignments = Object.entries({ ...ONE_THREAD, ...env }).map(
+      ([name, value]) => `${name}='${value}'`,
+    );
+    const command = `${assignments.join(' ')} exec ambit ztunnel`;
+    const up = ['node1', 'node2'].flatMap((node) => ['--ztunnel', `${node}=${command}`]);
     const session = await SandboxSession.start({ name: 'bench', manifests: MANIFESTS, up });
     const closing = new DisposableStack();
     try {
@@ -84,9 +89,14 @@ export class BenchSandbox implements AsyncDisposable {
 async function side(session: SandboxSession, namespace: string, closing: DisposableStack): Promise<Side> {
   const { pods } = await session.facts();
   const pod = (name: string) => pods.find((one) => one.namespace === namespace && one.name === name)!;
-  const enterFront = pod('front').enter!;
-  const enterBack = pod('back').enter!;
+  const enterFront = networkOf(pod('front').enter!);
+  const enterBack = networkOf(pod('back').enter!);
   closing.use(await startSink(enterBack));
   const client = closing.use(await LoadClient.start(enterFront));
   return { client, enterFront, enterBack, backIp: pod('back').ips[0]! };
+}
+
+/** Into the network alone: so files and numbers of processes are those of the machine. */
+function networkOf(enter: Enter): Enter {
+  return enter.filter((word) => !['--mount', '--uts', '--ipc', '--pid'].includes(word));
 }

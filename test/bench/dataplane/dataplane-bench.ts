@@ -1,10 +1,9 @@
 /** `make bench`: the data plane against its peers, as a table. QUICK=1, ONLY=REGEXP of measures, BENCH_JSON=FILE. */
 
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { setLogLevels } from '../../../src/telemetry/log.ts';
 import { FULL_PLAN, QUICK_PLAN } from './bench-plan.ts';
+import { machineFacts } from './machine-facts.ts';
 import { resultsTable } from './results-table.ts';
 import { runBench } from './run-bench.ts';
 
@@ -23,11 +22,6 @@ const results = await runBench({
 });
 process.stdout.write(`${resultsTable(results)}\n`);
 if (BENCH_JSON !== undefined) {
-  const machine = { cpu: cpus()[0]?.model ?? '', cores: cpus().length };
-  const commit = execFileSync('git', ['rev-parse', 'HEAD'], {
-    cwd: import.meta.dirname,
-    encoding: 'utf8',
-  }).trim();
   const measures = results.map(({ id, unit, better, values }) => ({ id, unit, better, values }));
-  writeFileSync(BENCH_JSON, `${JSON.stringify({ machine, commit, measures }, null, 2)}\n`);
+  writeFileSync(BENCH_JSON, `${JSON.stringify({ ...machineFacts(), measures }, null, 2)}\n`);
 }

@@ -1,8 +1,7 @@
 /** Measures that put a load on a peer: one order of the generator each, and the processor time of both proxies. */
 
-import { usageOf } from '../process-usage.ts';
 import type { BenchPlan } from './bench-plan.ts';
-import type { LoadOrder, LoadResult } from './load/load-protocol.ts';
+import type { LoadResult } from './load/load-protocol.ts';
 import type { Peer } from './peers/peer.ts';
 
 /** Ids of measures with their values. */
@@ -36,13 +35,7 @@ function bulk(connections: number): LoadMeasure {
   return {
     ids: [`${throughput}.up`, `${throughput}.down`, cpu],
     run: async (peer, plan) => {
-      const up = await measured(peer, { kind: 'bulk', direction: 'up', connections, ...target(peer, plan) });
-      const down = await measured(peer, {
-        kind: 'bulk',
-        direction: 'down',
-        connections,
-        ...target(peer, plan),
-      });
+      const { up, down } = await bulkLoad(peer, plan, connections);
       const gigabytes = (up.amount + down.amount) / GIGABYTE;
       return {
         [`${throughput}.up`]: gigabitsPerSecond(up),
@@ -53,12 +46,19 @@ function bulk(connections: number): LoadMeasure {
   };
 }
 
+/** One direction after the other. */
+export async function bulkLoad(peer: Peer, plan: BenchPlan, connections: number) {
+  const order = { kind: 'bulk', connections, ...target(peer, plan) } as const;
+  const up = await peer.client.run({ ...order, direction: 'up' });
+  return { up, down: await peer.client.run({ ...order, direction: 'down' }) };
+}
+
 function requests(connections: number): LoadMeasure {
   const ids = [`rate.${connections}`, `p99.${connections}`, `cpu_per_10k.${connections}`] as const;
   return {
     ids,
     run: async (peer, plan) => {
-      const result = await measured(peer, { kind: 'requests', connections, ...target(peer, plan) });
+      const result = await requestLoad(peer, plan, connections);
       return {
         [ids[0]]: perSecond(result),
         [ids[1]]: result.latencies.p99,
@@ -68,8 +68,12 @@ function requests(connections: number): LoadMeasure {
   };
 }
 
+export function requestLoad(peer: Peer, plan: BenchPlan, connections: number): Promise<LoadResult> {
+  return peer.client.run({ kind: 'requests', connections, ...target(peer, plan) });
+}
+
 async function fixedRate(peer: Peer, plan: BenchPlan): Promise<Values> {
-  const { latencies } = await measured(peer, {
+  const { latencies } = await peer.client.run({
     kind: 'paced',
     connections: FIXED_CONNECTIONS,
     perSecond: FIXED_RATE,
@@ -85,25 +89,11 @@ async function fixedRate(peer: Peer, plan: BenchPlan): Promise<Values> {
 
 async function newConnections(peer: Peer, plan: BenchPlan): Promise<Values> {
   const order = { kind: 'fresh', connections: FRESH_CONNECTIONS, ...target(peer, plan) } as const;
-  return { newconn: perSecond(await measured(peer, order)) };
+  return { newconn: perSecond(await peer.client.run(order)) };
 }
 
 function target(peer: Peer, { warmupMs, durationMs }: BenchPlan) {
-  return { target: peer.target, warmupMs, durationMs };
-}
-
-interface Measured extends LoadResult {
-  /** Of both proxies, without the warm-up. */
-  readonly cpuSeconds: number;
-}
-
-async function measured(peer: Peer, order: LoadOrder): Promise<Measured> {
-  const spent = () => peer.pids.reduce((sum, pid) => sum + usageOf(pid).cpuSeconds, 0);
-  let before = 0;
-  const result = await peer.client.run(order, () => {
-    before = spent();
-  });
-  return { ...result, cpuSeconds: spent() - before };
+  return { target: peer.target, pids: peer.pids, warmupMs, durationMs };
 }
 
 /** Nobody's time is spent where there is no proxy. */

@@ -2,12 +2,16 @@
 
 import type { BenchPlan } from './bench-plan.ts';
 import { BenchSandbox } from './bench-sandbox.ts';
-import { LOAD_MEASURES } from './load-measures.ts';
+import { LOAD_MEASURES, type LoadMeasure } from './load-measures.ts';
+import { LOADED_MEASURES, REST_MEASURES } from './memory-measures.ts';
 import { DECISION_IDS, DecisionMeasures } from './mesh-size/decision-measures.ts';
+import { memoryWithMesh } from './mesh-size/sized-ztunnel.ts';
+import type { MeshSize } from './mesh-size/synthetic-mesh.ts';
 import { startEnvoy } from './peers/envoy.ts';
 import { startHaproxy } from './peers/haproxy.ts';
 import type { Peer } from './peers/peer.ts';
 import { ambitPeer, directPeer } from './peers/plain-peers.ts';
+import { makeCrowd, restartSeconds } from './restart-measure.ts';
 import { type MeasureResult, Results } from './results.ts';
 
 export interface BenchOptions {
@@ -17,10 +21,18 @@ export interface BenchOptions {
   readonly progress: (line: string) => void;
 }
 
+const MESH_SIZES: Readonly<Record<string, MeshSize>> = {
+  'rss.10k': { workloads: 10_000, services: 1000, policies: 100 },
+  'rss.100k': { workloads: 100_000, services: 10_000, policies: 1000 },
+};
+
 export async function runBench(options: BenchOptions): Promise<readonly MeasureResult[]> {
   const results = new Results();
   if (DECISION_IDS.some(options.wants)) measureDecisions(options, results);
-  if (LOAD_MEASURES.some(({ ids }) => ids.some(options.wants))) await measureWithPeers(options, results);
+  await measureMeshSizes(options, results);
+  const withPeers = [...REST_MEASURES, ...LOAD_MEASURES, ...LOADED_MEASURES];
+  const idsWithSandbox = [...withPeers.flatMap(({ ids }) => ids), 'restart'];
+  if (idsWithSandbox.some(options.wants)) await measureWithPeers(options, results);
   return results.all;
 }
 
@@ -34,7 +46,18 @@ function measureDecisions({ plan, progress }: BenchOptions, results: Results): v
   progress(DECISION_IDS.join(', '));
 }
 
+async function measureMeshSizes(options: BenchOptions, results: Results): Promise<void> {
+  for (const [id, size] of Object.entries(MESH_SIZES)) {
+    if (!options.wants(id)) continue;
+    const { resident, anonymous } = await memoryWithMesh(size);
+    results.add(id, 'ambit', resident);
+    results.add(`${id}.anonymous`, 'ambit', anonymous);
+    options.progress(id);
+  }
+}
+
 async function measureWithPeers(options: BenchOptions, results: Results): Promise<void> {
+  const once = { ...options, plan: { ...options.plan, rounds: 1 } };
   await using sandbox = await BenchSandbox.start();
   using closing = new DisposableStack();
   const peers = [
@@ -44,13 +67,38 @@ async function measureWithPeers(options: BenchOptions, results: Results): Promis
     directPeer(sandbox),
   ];
   options.progress(`peers: ${peers.map(({ name }) => name).join(', ')}`);
-  await measureLoads(options, peers, results);
+  await measurePeers(once, { measures: REST_MEASURES, peers, results });
+  await measurePeers(options, { measures: LOAD_MEASURES, peers, results });
+  await measurePeers(once, { measures: LOADED_MEASURES, peers, results });
+  if (options.wants('restart')) await measureRestarts(options, sandbox, results);
+}
+
+async function measureRestarts(
+  options: BenchOptions,
+  sandbox: BenchSandbox,
+  results: Results,
+): Promise<void> {
+  await makeCrowd(sandbox, options.plan);
+  options.progress('a crowd of pods and workloads');
+  for (let round = 0; round < options.plan.rounds; round++) {
+    results.add('restart', 'ambit', await restartSeconds(sandbox));
+  }
+  options.progress('restart');
+}
+
+interface PeerMeasuring {
+  readonly measures: readonly LoadMeasure[];
+  readonly peers: readonly Peer[];
+  readonly results: Results;
 }
 
 /** The peers take turns within a round, so that what changes on the machine meanwhile meets all of them. */
-async function measureLoads(options: BenchOptions, peers: readonly Peer[], results: Results): Promise<void> {
+async function measurePeers(
+  options: BenchOptions,
+  { measures, peers, results }: PeerMeasuring,
+): Promise<void> {
   const { plan, wants, progress } = options;
-  for (const measure of LOAD_MEASURES.filter(({ ids }) => ids.some(wants))) {
+  for (const measure of measures.filter(({ ids }) => ids.some(wants))) {
     for (let round = 0; round < plan.rounds; round++) {
       for (const peer of peers) {
         const values = await measure.run(peer, plan);

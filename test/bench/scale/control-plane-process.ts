@@ -2,9 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { eventuallyAnswers } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import type { MeshCluster } from '../../support/mesh-cluster.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.ts');
@@ -70,12 +70,4 @@ export class ControlPlaneProcess implements AsyncDisposable {
 function profilingFlags(): string[] {
   const folder = process.env.CPU_PROFILE;
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
 }

@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseControlPlaneFlags } from '../../../src/controlplane/command.ts';
 import { parseListenAddress } from '../../../src/controlplane/config.ts';
 import { eventually, eventuallyAnswers } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { makeFolder } from '../../support/manifest-folder.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.ts');
@@ -159,15 +158,6 @@ const UNREACHABLE = {
   contexts: [{ name: 'none', context: { cluster: 'none', user: 'nobody' } }],
   'current-context': 'none',
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
 
 test('a wrong command line ends with 64, --help with 0, anything else that fails with 1', async (t) => {
   const wrong = run(t, ['--what']);

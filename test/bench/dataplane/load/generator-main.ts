@@ -11,7 +11,7 @@ function report(line: LoadReport): void {
   writeSync(1, `${JSON.stringify(line)}\n`);
 }
 
-const orders = new LoadOrders(() => report({ kind: 'begun' }));
+const orders = new LoadOrders();
 createInterface(process.stdin).on('line', (line) => {
   try {
     report(orders.run(JSON.parse(line) as LoadOrder));

@@ -50,9 +50,9 @@ export class LoadClient implements Disposable {
     return client;
   }
 
-  /** @param onBegun called when the warm-up is over. @throws what the generator could not do */
-  async run(order: LoadOrder, onBegun: () => void = () => {}): Promise<LoadResult> {
-    const done = this.#until('done', onBegun);
+  /** @throws Error with what the generator could not do */
+  async run(order: LoadOrder): Promise<LoadResult> {
+    const done = this.#until('done');
     this.#child.stdin.write(`${JSON.stringify(order)}\n`);
     return done;
   }
@@ -62,13 +62,12 @@ export class LoadClient implements Disposable {
   }
 
   /** The report of this kind, or a rejection with what went wrong. */
-  #until<K extends LoadReport['kind']>(kind: K, onBegun: () => void = () => {}): Promise<ReportOf<K>> {
+  #until<K extends LoadReport['kind']>(kind: K): Promise<ReportOf<K>> {
     const { promise, resolve, reject } = Promise.withResolvers<ReportOf<K>>();
     const timer = setTimeout(() => reject(new Error('no answer of the load generator')), ANSWER_TIMEOUT_MS);
     this.#onEnd = reject;
     this.#onReport = (report) => {
-      if (report.kind === 'begun') onBegun();
-      else if (report.kind === 'failed') reject(new Error(report.message));
+      if (report.kind === 'failed') reject(new Error(report.message));
       else if (isOfKind(report, kind)) resolve(report);
     };
     return promise.finally(() => clearTimeout(timer));

@@ -9,6 +9,7 @@ import type {
   BulkOrder,
   FreshOrder,
   IdleOrder,
+  Latencies,
   LoadOrder,
   LoadResult,
   PacedOrder,
@@ -23,16 +24,12 @@ const OPEN_DEADLINE_MS = 60_000;
 /** Being opened at a time: what a listener's backlog holds, whoever listens. */
 const DIALS_AT_ONCE = 64;
 const TURN_MS = 20;
+const NONE: Latencies = { p50: 0, p90: 0, p99: 0, p999: 0 };
 
 export class LoadOrders {
   readonly #loop = new EventLoop();
   readonly #transfer = new BulkTransfer();
-  readonly #onBegun: () => void;
   #open: Connection[] = [];
-
-  constructor(onBegun: () => void) {
-    this.#onBegun = onBegun;
-  }
 
   /** Blocks until it is done. @throws AMBIT_SYSTEM_CALL_FAILED when a connection fails */
   run(order: LoadOrder): LoadResult {
@@ -53,7 +50,7 @@ export class LoadOrders {
   }
 
   #bulk(order: BulkOrder): LoadResult {
-    const run = new LoadRun(this.#onBegun);
+    const run = new LoadRun();
     const target = targetOf(order.target);
     for (let i = 0; i < order.connections; i++) {
       const stream = new BulkStream(dial(target), order.direction, this.#transfer, run);
@@ -64,7 +61,7 @@ export class LoadOrders {
   }
 
   #requests(order: RequestsOrder): LoadResult {
-    const run = new LoadRun(this.#onBegun);
+    const run = new LoadRun();
     const askedAtMs: number[] = [];
     const connections = this.#connect(order.target, order.connections, (connection) => {
       const nowMs = performance.now();
@@ -81,7 +78,7 @@ export class LoadOrders {
 
   /** Due is a request when the clock of epoll, which ticks in ms, says so; it may have to wait for a connection. */
   #paced(order: PacedOrder): LoadResult {
-    const run = new LoadRun(this.#onBegun);
+    const run = new LoadRun();
     const askedAtMs: number[] = [];
     const dueAtMs: number[] = [];
     const idle: RequestConnection[] = [];
@@ -111,7 +108,7 @@ export class LoadOrders {
   }
 
   #fresh(order: FreshOrder): LoadResult {
-    const run = new LoadRun(this.#onBegun);
+    const run = new LoadRun();
     const target = targetOf(order.target);
     const begin = () => {
       const startMs = performance.now();
@@ -141,7 +138,7 @@ export class LoadOrders {
     const connections = this.#connect(order.target, order.connections, () => answered++);
     for (const connection of connections) connection.ask();
     this.#until(() => answered === order.connections, 'answers on every connection');
-    return { kind: 'done', amount: answered, seconds: 0, latencies: { p50: 0, p90: 0, p99: 0, p999: 0 } };
+    return { kind: 'done', amount: answered, seconds: 0, cpuSeconds: 0, latencies: NONE };
   }
 
   /** Open connections that have asked nothing; `onAnswer` is told of each answer later. */

@@ -15,32 +15,38 @@ interface Target {
   readonly target: string;
 }
 
-interface Timed extends Target {
-  readonly connections: number;
+/** What all orders have that take a while. */
+export interface TimedOrder extends Target {
   /** Before anything is counted. */
   readonly warmupMs: number;
   readonly durationMs: number;
+  /** Of processes whose time counts. */
+  readonly pids: readonly number[];
 }
 
 /** Bytes as fast as they go, from the client (`up`) or to it (`down`). */
-export interface BulkOrder extends Timed {
+export interface BulkOrder extends TimedOrder {
+  readonly connections: number;
   readonly kind: 'bulk';
   readonly direction: 'up' | 'down';
 }
 
 /** One request after another on each keep-alive connection. */
-export interface RequestsOrder extends Timed {
+export interface RequestsOrder extends TimedOrder {
+  readonly connections: number;
   readonly kind: 'requests';
 }
 
 /** Requests at a fixed pace; latency counts from when a request was due, not from when it could be sent. */
-export interface PacedOrder extends Timed {
+export interface PacedOrder extends TimedOrder {
+  readonly connections: number;
   readonly kind: 'paced';
   readonly perSecond: number;
 }
 
 /** A new connection for each request. */
-export interface FreshOrder extends Timed {
+export interface FreshOrder extends TimedOrder {
+  readonly connections: number;
   readonly kind: 'fresh';
 }
 
@@ -60,10 +66,9 @@ export interface Latencies {
   readonly p999: number;
 }
 
-/** Lines that the generator writes: `begun` when the warm-up is over, so that CPU is counted from there. */
+/** Lines that the generator writes. */
 export type LoadReport =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'begun' }
   | LoadResult
   | { readonly kind: 'failed'; readonly message: string };
 
@@ -72,5 +77,7 @@ export interface LoadResult {
   /** Bytes of a bulk order, requests of any other. */
   readonly amount: number;
   readonly seconds: number;
+  /** Of the processes of the order, together. */
+  readonly cpuSeconds: number;
   readonly latencies: Latencies;
 }

@@ -23,8 +23,12 @@ export class DecisionMeasures {
   readonly #state = new MeshState();
   readonly #workloads: readonly Workload[];
   readonly #records: readonly ServiceRecord[];
-  /** So that no call is compiled away. */
-  #found = 0;
+  /** Answers of the last round; counted also so that no call is compiled away. */
+  allowed = 0;
+  endpointsChosen = 0;
+  servicesFound = 0;
+  /** Calls of each kind in a round. */
+  readonly asked = CALLS;
 
   constructor(size: MeshSize = DECISION_SIZE) {
     this.#mesh = new SyntheticMesh(size);
@@ -61,35 +65,35 @@ export class DecisionMeasures {
         destinationPort: 8080,
       };
     });
-    return this.#perCall((i) => {
+    this.allowed = 0;
+    return perCall((i) => {
       const destination = this.#workloads[(i * 31 + 7) % QUESTIONS]!;
-      return evaluate(this.#state.policiesFor(destination), connections[i]!).allowed;
+      if (evaluate(this.#state.policiesFor(destination), connections[i]!).allowed) this.allowed++;
     });
   }
 
   #endpoint(): number {
-    return this.#perCall((i) => {
+    this.endpointsChosen = 0;
+    return perCall((i) => {
       const source = this.#workloads[i % CLIENTS]!;
       const query = { source, port: 80, purpose: 'destination', random: Math.random } as const;
-      return chooseEndpoint(this.#records[i]!, query) !== undefined;
+      if (chooseEndpoint(this.#records[i]!, query) !== undefined) this.endpointsChosen++;
     });
   }
 
   #vip(): number {
     const vips = questions((i) => this.#mesh.vipOf(scattered(i)));
-    return this.#perCall((i) => this.#state.serviceByVip('', vips[i]!, 'team-1') !== undefined);
+    this.servicesFound = 0;
+    return perCall((i) => {
+      if (this.#state.serviceByVip('', vips[i]!, 'team-1') !== undefined) this.servicesFound++;
+    });
   }
+}
 
-  #perCall(call: (question: number) => boolean): number {
-    const startMs = performance.now();
-    for (let i = 0; i < CALLS; i++) if (call(i % QUESTIONS)) this.#found++;
-    return ((performance.now() - startMs) * MICROSECONDS_PER_MS) / CALLS;
-  }
-
-  /** How many questions had something for an answer so far. */
-  get found(): number {
-    return this.#found;
-  }
+function perCall(call: (question: number) => void): number {
+  const startMs = performance.now();
+  for (let i = 0; i < CALLS; i++) call(i % QUESTIONS);
+  return ((performance.now() - startMs) * MICROSECONDS_PER_MS) / CALLS;
 }
 
 function questions<T>(make: (index: number) => T): readonly T[] {

@@ -4,8 +4,9 @@ import { envoyProgram } from '../../../support/envoy-program.ts';
 import type { BenchSandbox } from '../bench-sandbox.ts';
 import { SINK_PORT } from '../load/load-protocol.ts';
 import type { Peer } from './peer.ts';
-import { type Credentials, ENTRY_PORT, startProxyPair } from './proxy-pair.ts';
+import { type Credentials, startProxyPair } from './proxy-pair.ts';
 
+const ENTRY_PORT = 15102;
 const HBONE_PORT = 15008;
 const TYPES = 'type.googleapis.com/envoy.extensions';
 /** One thread each; neither shares memory with the other, which is another one on the same machine. */
@@ -21,6 +22,7 @@ export function startEnvoy(sandbox: BenchSandbox, closing: DisposableStack): Pro
   return startProxyPair(
     {
       name: 'envoy',
+      entryPort: ENTRY_PORT,
       command: (file) => [program, '-c', file, ...FLAGS],
       outbound: (own, other) => JSON.stringify(outbound(own, other, backIp)),
       inbound: (own, other) => JSON.stringify(inbound(own, other, backIp)),

@@ -4,8 +4,9 @@ import { findProgram } from '../../../../src/sandbox/host/tools.ts';
 import type { BenchSandbox } from '../bench-sandbox.ts';
 import { SINK_PORT } from '../load/load-protocol.ts';
 import type { Peer } from './peer.ts';
-import { type Credentials, ENTRY_PORT, startProxyPair } from './proxy-pair.ts';
+import { type Credentials, startProxyPair } from './proxy-pair.ts';
 
+const ENTRY_PORT = 15101;
 const TLS_PORT = 15443;
 const COMMON = `
 global
@@ -30,6 +31,7 @@ export function startHaproxy(sandbox: BenchSandbox, closing: DisposableStack): P
   return startProxyPair(
     {
       name: 'haproxy',
+      entryPort: ENTRY_PORT,
       command: (file) => [program, '-db', '-f', file],
       outbound: (own) => outbound(own, backIp),
       inbound: (own) => inbound(own, backIp),

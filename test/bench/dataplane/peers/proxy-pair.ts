@@ -2,15 +2,12 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { childrenOf } from '../../../../src/sandbox/host/process-table.ts';
 import { makeLeaf, makeRoot } from '../../../support/certificates.ts';
 import { eventuallyAnswers } from '../../../support/eventually.ts';
 import type { BenchSandbox } from '../bench-sandbox.ts';
 import { type Enter, spawnProgram } from '../load/load-client.ts';
 import type { Peer, PeerName } from './peer.ts';
 
-/** Where the proxy of the calling side takes connections, on the loopback of its pod. */
-export const ENTRY_PORT = 15101;
 const START_DEADLINE_MS = 20_000;
 
 /** PEM files of one proxy. */
@@ -25,6 +22,8 @@ export interface Credentials {
 
 export interface ProxyPairPlan {
   readonly name: PeerName;
+  /** Where the proxy of the calling side takes connections, on the loopback of its pod; of this peer alone. */
+  readonly entryPort: number;
   /** What is run in a pod with a configuration. */
   readonly command: (configuration: string) => readonly string[];
   readonly outbound: (own: Credentials, other: Credentials) => string;
@@ -49,15 +48,14 @@ export async function startProxyPair(
     child.stdout.resume();
     return child.pid!;
   };
-  const entered = [
+  const pids = [
     start('outbound', enterFront, plan.outbound(front, back)),
     start('inbound', enterBack, plan.inbound(back, front)),
   ];
-  const target = `127.0.0.1:${ENTRY_PORT}`;
+  const target = `127.0.0.1:${plan.entryPort}`;
   const answers = async () => (await client.run({ kind: 'idle', connections: 1, target })).amount === 1;
   await eventuallyAnswers(`an answer through ${plan.name}`, answers, START_DEADLINE_MS);
-  // What was started only went into the pod; the proxy is its child there.
-  return { name: plan.name, client, target, pids: entered.map((pid) => childrenOf(pid)[0]!) };
+  return { name: plan.name, client, target, pids };
 }
 
 function makeCredentials(folder: string): readonly [Credentials, Credentials] {

@@ -1,0 +1,53 @@
+/** What the proxies of a peer hold in memory: before, while and after they have something to do. */
+
+import type { BenchPlan } from './bench-plan.ts';
+import { bulkLoad, type LoadMeasure, requestLoad, type Values } from './load-measures.ts';
+import type { Peer } from './peers/peer.ts';
+import { memoryOf, type ProcessMemory } from './process-memory.ts';
+
+/** What is given back at all is given back within it. */
+const SETTLE_MS = 1000;
+
+/** Once for each peer, before any load. */
+export const REST_MEASURES: readonly LoadMeasure[] = [
+  { ids: ['rss.rest', 'rss.rest.anonymous'], run: async (peer) => memoryValues(peer, 'rss.rest') },
+  { ids: ['rss.per_1000_idle'], run: perThousandIdle },
+];
+
+/** Once for each peer, after all loads; it puts a load of its own on, so that it means the same by itself. */
+export const LOADED_MEASURES: readonly LoadMeasure[] = [
+  { ids: ['rss.loaded', 'rss.loaded.anonymous'], run: loaded },
+];
+
+async function perThousandIdle(peer: Peer, { idleConnections }: BenchPlan): Promise<Values> {
+  if (peer.pids.length === 0) return {};
+  const before = largest(peer).resident;
+  await peer.client.run({ kind: 'idle', connections: idleConnections, target: peer.target });
+  await settled();
+  const after = largest(peer).resident;
+  await peer.client.run({ kind: 'idle', connections: 0, target: peer.target });
+  return { 'rss.per_1000_idle': ((after - before) * 1000) / idleConnections };
+}
+
+async function loaded(peer: Peer, plan: BenchPlan): Promise<Values> {
+  if (peer.pids.length === 0) return {};
+  await bulkLoad(peer, plan, 8);
+  await requestLoad(peer, plan, 256);
+  await settled();
+  return memoryValues(peer, 'rss.loaded');
+}
+
+function memoryValues(peer: Peer, id: string): Values {
+  if (peer.pids.length === 0) return {};
+  const { resident, anonymous } = largest(peer);
+  return { [id]: resident, [`${id}.anonymous`]: anonymous };
+}
+
+/** The proxy that holds more of the two. */
+function largest({ pids }: Peer): ProcessMemory {
+  return pids.map(memoryOf).reduce((most, one) => (one.resident > most.resident ? one : most));
+}
+
+function settled(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+}
