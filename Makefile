@@ -80,6 +80,10 @@ bench-scale: setup ## The control plane with 10,000 pods and 200 proxies on a re
 attack: setup ## Every known attack on a node proxy, in network namespaces of its own (ONLY=regex, ATTACK_JSON=1)
 	@$(NODE) test/attack/attack-main.ts $(if $(ONLY),--only '$(ONLY)') $(if $(ATTACK_JSON),-o json)
 
+.PHONY: chaos
+chaos: setup ## Faults under load on two nodes, and what held after each (CHAOS_SECONDS=240, SEED=n, CHAOS_FAULTS=REGEXP, OUTPUT=json)
+	@$(NODE) test/chaos/chaos.ts $(if $(OUTPUT),-o $(OUTPUT))
+
 .PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
 	@$(NODE) scripts/packaging/build-image.ts $(if $(IMAGE),--name $(IMAGE)) $(if $(ARCH),--arch $(ARCH))

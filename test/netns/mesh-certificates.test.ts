@@ -10,8 +10,7 @@ import { AuthorityDirectory } from '../../src/controlplane/ca/authority-director
 import type { AuthorityState } from '../../src/controlplane/ca/authority-state.ts';
 import { SelfSignedAuthority } from '../../src/controlplane/ca/self-signed-authority.ts';
 import { systemClock } from '../../src/identity/clock.ts';
-import type { ControlPlaneFacts, Environment } from '../../src/sandbox/client/environment.ts';
-import { HostView } from '../../src/sandbox/client/host-view.ts';
+import type { ControlPlaneFacts } from '../../src/sandbox/client/environment.ts';
 import { type CallLoop, callFromPod } from '../support/call-loop.ts';
 import type { AskedIdentity, AskerAnswer } from '../support/certificate-asker-main.ts';
 import { type Leaf, makeLeaf } from '../support/certificates.ts';
@@ -57,7 +56,7 @@ describe('certificates of a running mesh', () => {
     ]);
     session = await SandboxSession.start({ name: 'certificates', manifests: MANIFESTS, up: ztunnels });
     await session.enrolled('shop');
-    authority = (await environment()).controlPlane!.process!;
+    authority = (await session.facts()).controlPlane!.process!;
     for (const [from, to] of [
       ['buyer', 'seller'],
       ['seller', 'buyer'],
@@ -72,11 +71,6 @@ describe('certificates of a running mesh', () => {
     for (const loop of calls) loop.stop();
     await session?.dispose();
   });
-
-  async function environment(): Promise<Environment> {
-    const raw = await session.client.call('environment', {});
-    return new HostView(raw.state).translate(raw);
-  }
 
   async function callsGoOn(): Promise<void> {
     const now = Date.now();
@@ -217,7 +211,7 @@ describe('certificates of a running mesh', () => {
   });
 
   async function ask(...identities: readonly AskedIdentity[]): Promise<readonly AskerAnswer[]> {
-    const { controlPlane, nodes } = await environment();
+    const { controlPlane, nodes } = await session.facts();
     const { ip, xdsPort } = controlPlane!.process!;
     const { rootFile, tokenFile } = nodes[0]!.ztunnel!;
     const plan = { host: ip, port: xdsPort, rootFile, tokenFile, identities };

@@ -5,8 +5,6 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import type { Environment } from '../../src/sandbox/client/environment.ts';
-import { HostView } from '../../src/sandbox/client/host-view.ts';
 import { type CallLoop, callFromPod } from '../support/call-loop.ts';
 import { CALL_MESSAGE } from '../support/call-loop-main.ts';
 import {
@@ -72,14 +70,9 @@ describe('processes of the mesh that end', () => {
     return loop;
   }
 
-  async function environment(): Promise<Environment> {
-    const raw = await session.client.call('environment', {});
-    return new HostView(raw.state).translate(raw);
-  }
-
   /** What the proxy of node 1 has logged over all its lives. */
   const log = async () => readFileSync((await proxyOf(0)).log, 'utf8');
-  const proxyOf = async (node: 0 | 1) => (await environment()).nodes[node]!.ztunnel!;
+  const proxyOf = async (node: 0 | 1) => (await session.facts()).nodes[node]!.ztunnel!;
 
   async function kill(pid: number | undefined, signal: NodeJS.Signals): Promise<number> {
     process.kill(pid!, signal);
@@ -103,7 +96,7 @@ describe('processes of the mesh that end', () => {
       const command = [iptables, away ? '-I' : '-D', ...rule];
       await session.commands.must('exec', 'controlplane', '-n', 'ambit-system', '--', ...command);
     }
-    if (away) await kill((await environment()).controlPlane!.process!.pid, 'SIGKILL');
+    if (away) await kill((await session.facts()).controlPlane!.process!.pid, 'SIGKILL');
   }
 
   test('a proxy that is killed under load is replaced within 2 s, and no byte of an application goes bare meanwhile', async (t: TestContext) => {
@@ -183,12 +176,12 @@ describe('processes of the mesh that end', () => {
     const open = await buyer.open(server, TCP_PORT);
     const calls = startCalls();
     await calls.succeeded(Date.now());
-    const { pid } = (await environment()).nodes[0]!.cni!;
+    const { pid } = (await session.facts()).nodes[0]!.cni!;
     const health = 'http://127.0.0.1:8000/readyz';
     const node = await session.callerOn('node1');
     await kill(pid, 'SIGKILL');
     await until('the next one is ready', async () => {
-      const now = (await environment()).nodes[0]!.cni!.pid;
+      const now = (await session.facts()).nodes[0]!.cni!.pid;
       return now !== undefined && now !== pid && (await node.outcome(health)) === 'ok';
     });
     await calls.succeeded(Date.now() + 200);

@@ -1,8 +1,9 @@
 /** What passes between the nodes of a sandbox while something happens: every TCP segment on the link of node 1. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { until } from './sandbox-commands.ts';
 import type { SandboxSession } from './sandbox-session.ts';
 
@@ -17,22 +18,50 @@ export interface Segment {
   readonly text: string;
 }
 
+/** Tells of every segment that passes an interface, until it is stopped. */
+export class WireCapture {
+  readonly #child: ChildProcess;
+  #messages = '';
+
+  private constructor(child: ChildProcessByStdio<null, Readable, Readable>) {
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#messages += text;
+    });
+  }
+
+  /** @param inside put before the command, it runs where the interface is */
+  static async start(
+    inside: readonly string[],
+    interfaceName: string,
+    onSegment: (segment: Segment) => void,
+  ): Promise<WireCapture> {
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN];
+    const [program, ...args] = [...inside, ...node, 'packets', '--interface', interfaceName];
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    createInterface({ input: child.stdout }).on('line', (line) => onSegment(parseSegment(line)));
+    const capture = new WireCapture(child);
+    await until('the capture runs', async () => capture.#messages.includes('listening on'));
+    return capture;
+  }
+
+  get runs(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  stop(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
 /** The segments of node 1, in both directions, from before the action begins until it has ended. */
 export async function captureWhile(
   session: SandboxSession,
   action: () => Promise<void>,
 ): Promise<readonly Segment[]> {
-  const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN];
-  const [program, ...args] = [...session.enterNode('node1'), ...node, 'packets', '--interface', 'eth0'];
-  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const segments: Segment[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => segments.push(parseSegment(line)));
-  let messages = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    messages += text;
-  });
+  const capture = await WireCapture.start(session.enterNode('node1'), 'eth0', (one) => segments.push(one));
   try {
-    await until('the capture runs', async () => messages.includes('listening on'));
     await action();
     const other = (await session.pod('ambit-system', 'ztunnel-node2')).status.podIP;
     const marker = other.includes(':') ? `[${other}]:${MARKER_PORT}` : `${other}:${MARKER_PORT}`;
@@ -42,7 +71,7 @@ export async function captureWhile(
     );
     return segments.filter((one) => one.destination !== marker && one.source !== marker);
   } finally {
-    child.kill('SIGKILL');
+    capture.stop();
   }
 }
 

@@ -1,9 +1,6 @@
 /** All objects of a sandbox: in memory, and those that the mesh reads also as files in its folder of objects. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { isObjectKind, KINDS } from '../../objects/kinds.ts';
 import { kindInfo } from './kind-registry.ts';
 import {
   groupOf,
@@ -14,6 +11,7 @@ import {
   type Stored,
   type StoredMeta,
 } from './kube-object.ts';
+import { ObjectFiles } from './object-files.ts';
 
 /** What a caller may say about an object; the rest of the metadata is the store's. */
 export interface ObjectDraft {
@@ -28,14 +26,13 @@ export interface ObjectDraft {
  * read, into files that are replaced in one step, so that no reader sees half an object.
  */
 export class ObjectStore {
-  readonly #folder: string;
+  readonly #files: ObjectFiles;
   readonly #objects = new Map<string, Map<string, KubeObject>>();
   readonly #listeners: (() => void)[] = [];
   #version = 0;
 
   constructor(folder: string) {
-    this.#folder = folder;
-    mkdirSync(folder, { recursive: true });
+    this.#files = new ObjectFiles(folder);
   }
 
   /** Calls the listener after every change. */
@@ -82,7 +79,7 @@ export class ObjectStore {
       },
     };
     this.#ofKind(kind, group).set(keyOf({ namespace, name }), object);
-    this.#write(object);
+    this.#files.write(object);
     this.#changed();
     return object;
   }
@@ -98,8 +95,7 @@ export class ObjectStore {
 
   remove(reference: Reference): void {
     if (!this.#objects.get(`${reference.kind}.${reference.group}`)?.delete(keyOf(reference))) return;
-    const path = this.#fileOf(reference);
-    if (path !== undefined) rmSync(path, { force: true });
+    this.#files.remove(reference);
     this.#changed();
   }
 
@@ -108,24 +104,6 @@ export class ObjectStore {
     const found = this.#objects.get(key) ?? new Map<string, KubeObject>();
     this.#objects.set(key, found);
     return found;
-  }
-
-  #write(object: KubeObject): void {
-    const path = this.#fileOf(referenceTo(object));
-    if (path === undefined) return;
-    const { namespace, ...metadata } = object.metadata;
-    const stored = { ...object, metadata: namespace === '' ? metadata : { namespace, ...metadata } };
-    const draft = join(this.#folder, '.draft');
-    writeFileSync(draft, `${JSON.stringify(stored, undefined, 2)}\n`);
-    renameSync(draft, path);
-  }
-
-  /** `objects/shop/pod.web-1.json`, `objects/namespace.shop.json`; undefined for a kind that the mesh does not read. */
-  #fileOf({ kind, group, namespace, name }: Reference): string | undefined {
-    if (!isObjectKind(kind) || KINDS[kind].group !== group) return undefined;
-    const folder = join(this.#folder, namespace);
-    mkdirSync(folder, { recursive: true });
-    return join(folder, `${kind.toLowerCase()}.${name}.json`);
   }
 
   #changed(): void {

@@ -1,0 +1,188 @@
+/** Two nodes with the whole mesh under load, in namespaces of their own, and the handles that faults are made with. */
+
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Environment, PodFacts } from '../../src/sandbox/client/environment.ts';
+import type { MeshComponent } from '../../src/sandbox/client/sandbox-protocol.ts';
+import { AMBIENT, namespaceManifest, podManifest, TCP_PORT } from '../support/mesh-manifests.ts';
+import { SandboxSession } from '../support/sandbox-session.ts';
+import { type Segment, WireCapture } from '../support/wire-capture.ts';
+import { Traffic } from './traffic.ts';
+import { OffTheMesh } from './wire-watch.ts';
+
+export const NODES = ['node1', 'node2'] as const;
+export type NodeName = (typeof NODES)[number];
+
+/** Of the pods that call each other. */
+export const LOAD_NAMESPACE = 'shop';
+/** One on each node; each is the server of the other. */
+const PODS: Readonly<Record<NodeName, string>> = { node1: 'east', node2: 'west' };
+const MANIFESTS = [
+  namespaceManifest(LOAD_NAMESPACE, AMBIENT),
+  ...NODES.map((node) => podManifest({ name: PODS[node], namespace: LOAD_NAMESPACE, node })),
+];
+const STREAMS = 6;
+const CALL_INTERVAL_MS = 60;
+const CLOCK = join(import.meta.dirname, 'shifted-clock.ts');
+/** Freed last: a full disk has no room for a note either. */
+const BALLAST = 'ballast';
+const BALLAST_CHUNK = Buffer.alloc(64 * 1024, 'x');
+
+export class ChaosWorld {
+  readonly session: SandboxSession;
+  readonly traffic: readonly Traffic[];
+  readonly wire: OffTheMesh;
+  readonly #capture: WireCapture;
+  readonly #clockFile: string;
+
+  /** Resolves when traffic flows both ways. */
+  static async start(): Promise<ChaosWorld> {
+    const clockFile = join(process.env.TMPDIR ?? '/tmp', 'clock-shift');
+    writeFileSync(clockFile, '0');
+    const shifted = `NODE_OPTIONS=--import=${CLOCK} AMBIT_CLOCK_SHIFT=${clockFile} exec ambit ztunnel`;
+    const up = NODES.flatMap((node) => ['--ztunnel', `${node}=${shifted}`]);
+    const session = await SandboxSession.start({ name: 'chaos', manifests: MANIFESTS, up });
+    try {
+      await session.enrolled(LOAD_NAMESPACE);
+      return await ChaosWorld.#load(session, clockFile);
+    } catch (thrown) {
+      await session.dispose();
+      throw thrown;
+    }
+  }
+
+  static async #load(session: SandboxSession, clockFile: string): Promise<ChaosWorld> {
+    const { daemon, pods } = await session.facts();
+    const load = pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
+    const wire = new OffTheMesh(load.flatMap(({ ips }) => ips));
+    const onSegment = (segment: Segment) => wire.see(segment);
+    // The bridge's end of the cable: it stays when the node's end has no carrier.
+    const capture = await WireCapture.start(daemon.enter, NODES[0], onSegment);
+    const traffic = load.map((pod) => {
+      const host = load.find((other) => other !== pod)!.ips[0]!;
+      const plan = { host, port: TCP_PORT, streams: STREAMS, callIntervalMs: CALL_INTERVAL_MS };
+      return new Traffic(pod.node, pod.enter!, plan);
+    });
+    for (const one of traffic) one.order('go');
+    return new ChaosWorld(session, { traffic, wire, capture, clockFile });
+  }
+
+  private constructor(
+    session: SandboxSession,
+    parts: {
+      readonly traffic: readonly Traffic[];
+      readonly wire: OffTheMesh;
+      readonly capture: WireCapture;
+      readonly clockFile: string;
+    },
+  ) {
+    this.session = session;
+    this.traffic = parts.traffic;
+    this.wire = parts.wire;
+    this.#capture = parts.capture;
+    this.#clockFile = parts.clockFile;
+  }
+
+  get isWatched(): boolean {
+    return this.#capture.runs;
+  }
+
+  async dispose(): Promise<void> {
+    for (const one of this.traffic) one.stop();
+    this.#capture.stop();
+    await this.session.dispose();
+    rmSync(this.#clockFile, { force: true });
+  }
+
+  /** The number of a process as the machine knows it. */
+  async pidOf(component: MeshComponent, node: NodeName = 'node1'): Promise<number> {
+    const environment = await this.session.facts();
+    const found = environment.nodes.find(({ name }) => name === node)!;
+    const facts = component === 'controlplane' ? environment.controlPlane!.process! : found[component]!;
+    if (facts.pid === undefined) throw new Error(`${component} of ${node} does not run`);
+    return facts.pid;
+  }
+
+  async kill(component: MeshComponent, node?: NodeName): Promise<void> {
+    process.kill(await this.pidOf(component, node), 'SIGKILL');
+  }
+
+  /** SIGTERM, as a rolling restart sends it, and the next one started when it has ended. */
+  async restart(component: MeshComponent, node?: NodeName): Promise<void> {
+    await this.session.client.call('restart', { component, ...(node !== undefined && { node }) });
+  }
+
+  /** Stops a process for as long as something takes; its clocks go on meanwhile. */
+  async whileStopped(pid: number, action: () => Promise<void>): Promise<void> {
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await action();
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  }
+
+  /** What the proxies take for the time of day, from what it is. */
+  async shiftClocks(shiftMs: number): Promise<void> {
+    writeFileSync(this.#clockFile, String(shiftMs));
+    for (const node of NODES) process.kill(await this.pidOf('ztunnel', node), 'SIGUSR2');
+  }
+
+  /** Fills the file system that holds state and logs of everything, to the last byte. */
+  async whileDiskFull(action: () => Promise<void>): Promise<void> {
+    const path = join(process.env.TMPDIR ?? '/tmp', BALLAST);
+    const file = openSync(path, 'w');
+    try {
+      fill(file);
+      await action();
+    } finally {
+      closeSync(file);
+      rmSync(path);
+    }
+  }
+
+  /** Kills every process of the mesh and of applications on a node. */
+  async killAllOn(node: NodeName): Promise<void> {
+    const { pods } = await this.session.facts();
+    for (const pod of pods.filter((one) => one.node === node)) killContainers(pod);
+  }
+
+  /** Pulls the node's cable, or plugs it in again. */
+  async cable(node: NodeName, state: 'up' | 'down'): Promise<void> {
+    this.run((await this.session.facts()).daemon.enter, ['ip', 'link', 'set', node, state]);
+  }
+
+  /** Runs a command that must succeed. */
+  run(inside: readonly string[], command: readonly string[], input = ''): string {
+    const [program, ...args] = [...inside, ...command];
+    const { status, stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8', input });
+    if (status !== 0) throw new Error(`${command.join(' ')}: ${stderr}`);
+    return stdout;
+  }
+
+  /** Whether a command that may fail succeeds. */
+  attempt(inside: readonly string[], command: readonly string[]): boolean {
+    const [program, ...args] = [...inside, ...command];
+    return spawnSync(program!, args).status === 0;
+  }
+
+  environment(): Promise<Environment> {
+    return this.session.facts();
+  }
+}
+
+function killContainers({ containers }: PodFacts): void {
+  for (const { pid } of containers) if (pid !== undefined) process.kill(pid, 'SIGKILL');
+}
+
+function fill(file: number): void {
+  for (let size = BALLAST_CHUNK.length; size > 0; ) {
+    try {
+      writeSync(file, BALLAST_CHUNK, 0, size);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
+      size = Math.floor(size / 2);
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/** Everything that is done to the mesh, and what each of it may cost those who use it. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ChaosWorld, LOAD_NAMESPACE, NODES, type NodeName } from './chaos-world.ts';
+
+export interface Fault {
+  readonly name: string;
+  /** `nothing`: no connection, new or old, may notice. `connections`: some may be cut or refused while it lasts. */
+  readonly costs: 'nothing' | 'connections';
+  /** Nodes on which a proxy or a server dies without a word: the kernel ends its sockets, and may do so cleanly. */
+  readonly deaths: readonly NodeName[];
+  /** Does it, and undoes what does not mend itself. */
+  readonly inflict: (world: ChaosWorld) => Promise<void>;
+}
+
+/** Time for the load to run into it. */
+const SPELL_MS = 3000;
+const HOUR_MS = 3_600_000;
+/** More than half of a certificate's life, which is when it is renewed. */
+const CLOCK_JUMP_MS = 13 * HOUR_MS;
+const LOSS_PERCENT = 3;
+
+const spell = () => delay(SPELL_MS);
+
+function ofNode(node: NodeName): readonly Fault[] {
+  return [
+    {
+      name: `kill -9 ztunnel of ${node}`,
+      costs: 'connections',
+      deaths: [node],
+      inflict: (world) => world.kill('ztunnel', node),
+    },
+    {
+      name: `SIGTERM ztunnel of ${node}`,
+      costs: 'connections',
+      deaths: [],
+      inflict: (world) => world.restart('ztunnel', node),
+    },
+    {
+      name: `ztunnel of ${node} stopped`,
+      costs: 'nothing',
+      deaths: [],
+      inflict: async (world) => world.whileStopped(await world.pidOf('ztunnel', node), spell),
+    },
+    {
+      name: `kill -9 cni of ${node}`,
+      costs: 'nothing',
+      deaths: [],
+      inflict: (world) => world.kill('cni', node),
+    },
+    {
+      name: `SIGTERM cni of ${node}`,
+      costs: 'nothing',
+      deaths: [],
+      inflict: (world) => world.restart('cni', node),
+    },
+    {
+      name: `kill -9 ztunnel and cni of ${node}`,
+      costs: 'connections',
+      deaths: [node],
+      inflict: async (world) => {
+        await Promise.all([world.kill('ztunnel', node), world.kill('cni', node)]);
+      },
+    },
+    {
+      name: `cable of ${node} pulled`,
+      costs: 'connections',
+      deaths: [],
+      inflict: cutCable(node, async () => {}),
+    },
+    {
+      name: `power cut of ${node}`,
+      costs: 'connections',
+      deaths: NODES,
+      inflict: cutCable(node, (world) => world.killAllOn(node)),
+    },
+  ];
+}
+
+const OF_ALL: readonly Fault[] = [
+  {
+    name: 'kill -9 both ztunnels',
+    costs: 'connections',
+    deaths: NODES,
+    inflict: async (world) => {
+      await Promise.all(NODES.map((node) => world.kill('ztunnel', node)));
+    },
+  },
+  {
+    name: 'kill -9 control plane and CA',
+    costs: 'nothing',
+    deaths: [],
+    inflict: (world) => world.kill('controlplane'),
+  },
+  {
+    name: 'SIGTERM control plane and CA',
+    costs: 'nothing',
+    deaths: [],
+    inflict: (world) => world.restart('controlplane'),
+  },
+  {
+    name: 'control plane and CA away',
+    costs: 'nothing',
+    deaths: [],
+    inflict: async (world) => world.whileStopped(await world.pidOf('controlplane'), spell),
+  },
+  { name: 'clocks 13 h ahead', costs: 'nothing', deaths: [], inflict: jumpClocks(CLOCK_JUMP_MS) },
+  { name: 'clocks 13 h back', costs: 'nothing', deaths: [], inflict: jumpClocks(-CLOCK_JUMP_MS) },
+  { name: 'disk full', costs: 'nothing', deaths: [], inflict: (world) => world.whileDiskFull(spell) },
+  {
+    name: 'disk full, kill -9 ztunnel of node1',
+    costs: 'connections',
+    deaths: ['node1'],
+    inflict: (world) =>
+      world.whileDiskFull(async () => {
+        await world.kill('ztunnel', 'node1');
+        await spell();
+      }),
+  },
+  { name: 'packets lost and out of order', costs: 'nothing', deaths: [], inflict: losePackets },
+];
+
+export const FAULTS: readonly Fault[] = [...OF_ALL, ...NODES.flatMap(ofNode)];
+
+/** Not a fault but a mesh that is broken on purpose: a test sees by it that the invariants are looked at. */
+export const SABOTAGE: Fault = {
+  name: 'sabotage: no redirection in the pod of node1',
+  costs: 'nothing',
+  deaths: [],
+  inflict: async (world) => {
+    const pods = (await world.environment()).pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
+    const { enter } = pods.find(({ node }) => node === 'node1')!;
+    const save = world.run(enter!, ['iptables-save']);
+    world.run(enter!, ['iptables', '-t', 'nat', '-F']);
+    await spell();
+    world.run(enter!, ['iptables-restore'], save);
+  },
+};
+
+function cutCable(node: NodeName, meanwhile: (world: ChaosWorld) => Promise<void>) {
+  return async (world: ChaosWorld) => {
+    await world.cable(node, 'down');
+    try {
+      await meanwhile(world);
+      await spell();
+    } finally {
+      await world.cable(node, 'up');
+    }
+  };
+}
+
+function jumpClocks(shiftMs: number) {
+  return async (world: ChaosWorld) => {
+    await world.shiftClocks(shiftMs);
+    await spell();
+    await world.shiftClocks(0);
+  };
+}
+
+/** By the kernel's network emulator; where it has none by a rule that drops, so that segments come out of order. */
+async function losePackets(world: ChaosWorld): Promise<void> {
+  const { enter } = (await world.environment()).nodes.find(({ name }) => name === 'node1')!;
+  const netem = ['root', 'netem', 'delay', '5ms', 'reorder', '25%', 'loss', `${LOSS_PERCENT}%`];
+  if (world.attempt(enter, ['tc', 'qdisc', 'add', 'dev', 'eth0', ...netem])) {
+    await spell();
+    world.run(enter, ['tc', 'qdisc', 'del', 'dev', 'eth0', 'root']);
+    return;
+  }
+  const share = ['--mode', 'random', '--probability', String(LOSS_PERCENT / 100)];
+  const rule = ['FORWARD', '-m', 'statistic', ...share, '-j', 'DROP'];
+  const each = (action: '-I' | '-D') => {
+    for (const iptables of ['iptables', 'ip6tables']) world.run(enter, [iptables, action, ...rule]);
+  };
+  each('-I');
+  await spell();
+  each('-D');
+}
