@@ -11,7 +11,7 @@ export interface BenchPlan {
 }
 
 export const FULL_PLAN: BenchPlan = {
-  rounds: 5,
+  rounds: 3,
   warmupMs: 500,
   durationMs: 2000,
   idleConnections: 1000,
@@ -20,8 +20,8 @@ export const FULL_PLAN: BenchPlan = {
 /** About a minute. */
 export const QUICK_PLAN: BenchPlan = {
   rounds: 2,
-  warmupMs: 150,
-  durationMs: 350,
+  warmupMs: 100,
+  durationMs: 300,
   idleConnections: 1000,
   crowd: { pods: 8, workloads: 1000 },
 };

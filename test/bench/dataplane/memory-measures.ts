@@ -1,14 +1,17 @@
 /** What the proxies of a peer hold in memory: before, while and after they have something to do. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchPlan } from './bench-plan.ts';
 import { bulkLoad, type LoadMeasure, requestLoad, type Values } from './load-measures.ts';
 import type { Peer } from './peers/peer.ts';
 import { memoryOf, type ProcessMemory } from './process-memory.ts';
 
-/** What is given back at all is given back within it. */
+/** What is given back at all after a load is given back within it. */
 const SETTLE_MS = 1000;
+/** What the very first connections bring with them, above all the program itself, is not the price of one more. */
+const FIRST_CONNECTIONS = 100;
 
-/** Once for each peer, before any load. */
+/** Once for each peer, before any load, and when what a start leaves behind is cleaned up. */
 export const REST_MEASURES: readonly LoadMeasure[] = [
   { ids: ['rss.rest', 'rss.rest.anonymous'], run: async (peer) => memoryValues(peer, 'rss.rest') },
   { ids: ['rss.per_1000_idle'], run: perThousandIdle },
@@ -21,10 +24,13 @@ export const LOADED_MEASURES: readonly LoadMeasure[] = [
 
 async function perThousandIdle(peer: Peer, { idleConnections }: BenchPlan): Promise<Values> {
   if (peer.pids.length === 0) return {};
-  const before = largest(peer).resident;
-  await peer.client.run({ kind: 'idle', connections: idleConnections, target: peer.target });
-  await settled();
-  const after = largest(peer).resident;
+  const residentWith = async (connections: number) => {
+    await peer.client.run({ kind: 'idle', connections, target: peer.target });
+    await delay(SETTLE_MS);
+    return largest(peer).resident;
+  };
+  const before = await residentWith(FIRST_CONNECTIONS);
+  const after = await residentWith(FIRST_CONNECTIONS + idleConnections);
   await peer.client.run({ kind: 'idle', connections: 0, target: peer.target });
   return { 'rss.per_1000_idle': ((after - before) * 1000) / idleConnections };
 }
@@ -33,7 +39,7 @@ async function loaded(peer: Peer, plan: BenchPlan): Promise<Values> {
   if (peer.pids.length === 0) return {};
   await bulkLoad(peer, plan, 8);
   await requestLoad(peer, plan, 256);
-  await settled();
+  await delay(SETTLE_MS);
   return memoryValues(peer, 'rss.loaded');
 }
 
@@ -46,8 +52,4 @@ function memoryValues(peer: Peer, id: string): Values {
 /** The proxy that holds more of the two. */
 function largest({ pids }: Peer): ProcessMemory {
   return pids.map(memoryOf).reduce((most, one) => (one.resident > most.resident ? one : most));
-}
-
-function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 }

@@ -1,5 +1,6 @@
 /** One run of the bench: the stage, the peers, and round after round in which they take turns. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchPlan } from './bench-plan.ts';
 import { BenchSandbox } from './bench-sandbox.ts';
 import { LOAD_MEASURES, type LoadMeasure } from './load-measures.ts';
@@ -13,6 +14,9 @@ import type { Peer } from './peers/peer.ts';
 import { ambitPeer, directPeer } from './peers/plain-peers.ts';
 import { makeCrowd, restartSeconds } from './restart-measure.ts';
 import { type MeasureResult, Results } from './results.ts';
+
+/** A node proxy tidies up three seconds after its start. */
+const REST_MS = 4000;
 
 export interface BenchOptions {
   readonly plan: BenchPlan;
@@ -67,6 +71,7 @@ async function measureWithPeers(options: BenchOptions, results: Results): Promis
     directPeer(sandbox),
   ];
   options.progress(`peers: ${peers.map(({ name }) => name).join(', ')}`);
+  if (options.wants('rss.rest')) await delay(REST_MS);
   await measurePeers(once, { measures: REST_MEASURES, peers, results });
   await measurePeers(options, { measures: LOAD_MEASURES, peers, results });
   await measurePeers(once, { measures: LOADED_MEASURES, peers, results });

@@ -50,7 +50,7 @@ export interface FreshOrder extends TimedOrder {
   readonly kind: 'fresh';
 }
 
-/** Connections that have each carried one request and stay open until the next order. */
+/** Connections that stay open until the next order. */
 export interface IdleOrder extends Target {
   readonly kind: 'idle';
   readonly connections: number;

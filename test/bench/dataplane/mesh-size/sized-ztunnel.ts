@@ -19,7 +19,7 @@ const ROOT_FILE = 'var/run/secrets/istio/root-cert.pem';
 const TOKEN_FILE = 'var/run/secrets/tokens/istio-token';
 const START_DEADLINE_MS = 60_000;
 /** What the arrival of the mesh has left over is collected within it. */
-const SETTLE_MS = 3000;
+const SETTLE_MS = 5000;
 
 /** Starts one, lets it settle, reads its memory, and ends it. */
 export async function memoryWithMesh(size: MeshSize): Promise<ProcessMemory> {

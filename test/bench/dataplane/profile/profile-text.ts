@@ -8,12 +8,10 @@ const MEGABYTE = 1e6;
 
 /** @param title what the proxy was doing */
 export function cpuText(title: string, profiles: readonly ThreadProfile[]): string {
-  const parts = profiles.map(({ thread, cpu }) => {
+  const parts = profiles.map(({ thread, busy, cpu }) => {
     const rows = cpu.slice(0, MOST_PLACES).map(({ place, amount }) => `${percent(amount)}  ${place}`);
-    return [
-      `${thread}: time by function, without those it calls; system calls count for who makes them`,
-      ...rows,
-    ];
+    const head = `${thread}: worked${percent(busy)} of the time; of that, by function without those it calls`;
+    return [head, ...rows];
   });
   return text(title, parts);
 }

@@ -33,7 +33,7 @@ async function profileThread(thread: string, call: Call): Promise<ThreadProfile>
   const usage = (await call('Runtime.getHeapUsage')) as { usedSize: number; totalSize: number };
   return {
     thread,
-    cpu: cpuShares(profile),
+    ...cpuShares(profile),
     heap: heapShares(heap.profile.head),
     usedHeap: usage.usedSize,
     totalHeap: usage.totalSize,

@@ -8,7 +8,9 @@ export interface Share {
 
 export interface ThreadProfile {
   readonly thread: string;
-  /** Shares of the samples that were not idle, largest first. */
+  /** Share of the time in which it did not wait. */
+  readonly busy: number;
+  /** Shares of that time, largest first. */
   readonly cpu: readonly Share[];
   /** Bytes of objects that were made while the profile ran and lived at its end, by who made them. */
   readonly heap: readonly Share[];
@@ -36,13 +38,18 @@ export interface HeapNode {
   readonly children: readonly HeapNode[];
 }
 
-/** Waiting is not work. */
-const IDLE = new Set(['(idle)', '(root)']);
+/** Waiting is not work; a reactor waits in its own system call. */
+const WAITING = new Set(['(idle)', '(root)', 'epoll_wait']);
 
-export function cpuShares({ nodes }: CpuProfile): readonly Share[] {
-  const busy = nodes.filter(({ callFrame }) => !IDLE.has(callFrame.functionName));
-  const total = busy.reduce((sum, { hitCount = 0 }) => sum + hitCount, 0);
-  return summed(busy.map(({ callFrame, hitCount = 0 }) => ({ callFrame, amount: hitCount / total })));
+export function cpuShares({ nodes }: CpuProfile): Pick<ThreadProfile, 'busy' | 'cpu'> {
+  const working = nodes.filter(({ callFrame }) => !WAITING.has(callFrame.functionName));
+  const total = hitsOf(working);
+  const cpu = summed(working.map(({ callFrame, hitCount = 0 }) => ({ callFrame, amount: hitCount / total })));
+  return { busy: total / hitsOf(nodes), cpu };
+}
+
+function hitsOf(nodes: CpuProfile['nodes']): number {
+  return nodes.reduce((sum, { hitCount = 0 }) => sum + hitCount, 0);
 }
 
 export function heapShares(head: HeapNode): readonly Share[] {
