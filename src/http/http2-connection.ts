@@ -8,7 +8,7 @@ import type { HeaderList } from './header-list.ts';
 import type { FloodCause, Http2Counters } from './http2-counters.ts';
 import { Http2ErrorCode, http2ErrorName } from './http2-error-code.ts';
 import { MAX_STREAM_ID } from './http2-frame.ts';
-import { LINGER_MS, SETTINGS_TIMEOUT_MS } from './http2-limits.ts';
+import { LINGER_MS, OUTPUT_STALL_MS, SETTINGS_TIMEOUT_MS } from './http2-limits.ts';
 import { Http2Session, type SessionHost } from './http2-session.ts';
 import type { Http2Settings } from './http2-settings.ts';
 import { type Http2Stream, type Http2StreamHandler, idleHandler } from './http2-stream.ts';
@@ -47,6 +47,7 @@ export class Http2Connection implements ByteStreamHandler {
   readonly #keepAlive: KeepAlive;
   #phase: Phase = 'new';
   #timer: Timer | undefined;
+  #openHeaderBlock = 0;
   #settingsAcknowledged = false;
   #ready = false;
   // GOAWAY in either direction.
@@ -64,6 +65,7 @@ export class Http2Connection implements ByteStreamHandler {
       timeoutMs: options.settings.keepAliveTimeoutMs,
       sendPing: () => this.#session.sender.writer.ping(false, 0, KEEP_ALIVE_PING),
       onDead: () => this.#onDead(),
+      isOutOfPatience: () => this.#isOutOfPatience(),
     });
     stream.handler = this;
     options.counters.connections++;
@@ -253,9 +255,29 @@ export class Http2Connection implements ByteStreamHandler {
 
   #onDead(): void {
     this.#options.counters.keepAliveTimeouts++;
-    const error = httpErrors.AMBIT_HTTP2_UNRESPONSIVE(
-      `${this.#peerName()} sent nothing for ${this.#options.settings.keepAliveTimeoutMs} ms after a PING`,
-    );
+    this.#giveUp(`sent nothing for ${this.#options.settings.keepAliveTimeoutMs} ms after a PING`);
+  }
+
+  /** A peer that gives signs of life, but keeps us waiting in a way that holds memory. */
+  #isOutOfPatience(): boolean {
+    const { reactor, outputBlockedSinceMs } = this.#stream;
+    const { counters, settings } = this.#options;
+    if (outputBlockedSinceMs !== undefined && reactor.nowMs - outputBlockedSinceMs >= OUTPUT_STALL_MS) {
+      counters.outputStalls++;
+      this.#giveUp(`took nothing of what was sent for ${OUTPUT_STALL_MS} ms`);
+      return true;
+    }
+    const block = this.#session.openHeaderBlock;
+    const isOld = block !== 0 && block === this.#openHeaderBlock;
+    this.#openHeaderBlock = block;
+    if (!isOld) return false;
+    counters.headerTimeouts++;
+    this.#giveUp(`did not end a header block within ${settings.keepAliveIntervalMs} ms`);
+    return true;
+  }
+
+  #giveUp(what: string): void {
+    const error = httpErrors.AMBIT_HTTP2_UNRESPONSIVE(`${this.#peerName()} ${what}`);
     this.#tellClosed(Http2ErrorCode.noError, error);
     this.#stream.close(error);
   }

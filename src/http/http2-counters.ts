@@ -16,6 +16,10 @@ export class Http2Counters {
   protocolErrors = 0;
   settingsTimeouts = 0;
   keepAliveTimeouts = 0;
+  /** Connections closed because the peer took nothing of what was sent for OUTPUT_STALL_MS. */
+  outputStalls = 0;
+  /** Connections closed because a header block went on for longer than a keep-alive interval. */
+  headerTimeouts = 0;
   /** Frames counted against the bucket of that name in floodLimits. */
   rapidResets = 0;
   provokedResets = 0;

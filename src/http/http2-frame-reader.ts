@@ -97,12 +97,18 @@ export class Http2FrameReader {
   // The header block that END_HEADERS has not ended yet; 0 for none.
   #blockStreamId = 0;
   #continuations = 0;
+  #blocks = 0;
   readonly #fragments = new HeaderFragments();
 
   constructor(sink: FrameSink, options: FrameReaderOptions) {
     this.#sink = sink;
     this.#options = options;
     this.#phase = options.expectPreface ? PREFACE : HEADER;
+  }
+
+  /** A number for the header block that END_HEADERS has not ended yet; 0 for none. */
+  get openHeaderBlock(): number {
+    return this.#blockStreamId === 0 ? 0 : this.#blocks;
   }
 
   /** No frame is reported any more. */
@@ -234,6 +240,7 @@ export class Http2FrameReader {
     this.#block.streamId = this.#streamId;
     this.#block.endOfStream = (this.#flags & FrameFlag.endStream) !== 0;
     this.#continuations = 0;
+    this.#blocks++;
     return this.#beginFragment(input);
   }
 

@@ -20,6 +20,8 @@ export const MIN_DATA_BYTES = 2048;
 export const REMEMBERED_STREAMS = 128;
 /** The peer's first SETTINGS, and its acknowledgement of ours, must have come by then. */
 export const SETTINGS_TIMEOUT_MS = 10_000;
+/** A peer that lets nothing through for so long is cut: no progress of what is sealed at a time (256 KiB). */
+export const OUTPUT_STALL_MS = 30_000;
 /** After GOAWAY the peer may still be sending; without reading on, the kernel's RST would destroy the GOAWAY. */
 export const LINGER_MS = 1000;
 
@@ -57,6 +59,8 @@ export const floodLimits = {
 } as const satisfies Readonly<Record<string, FloodLimit>>;
 
 export type FloodKind = keyof typeof floodLimits;
+/** A smaller DATA frame that uses a window up is one that the peer has made small (CVE-2019-9511): it earns nothing. */
+export const MIN_EARNING_DATA_BYTES = 1024;
 /** Tokens of `windowUpdates` earned per DATA frame sent, and per stream opened. */
 export const WINDOW_UPDATES_PER_DATA = 2;
 export const WINDOW_UPDATES_PER_STREAM = 4;

@@ -75,6 +75,11 @@ export class Http2Sender {
     return Math.min(stream.sendWindow, this.#window, space, this.writer.maxFrameSize);
   }
 
+  /** Whether the peer would take more on this stream now. */
+  hasWindow(stream: Http2Stream): boolean {
+    return stream.sendWindow > 0 && this.#window > 0;
+  }
+
   /** The payload is in place already. */
   sendData(stream: Http2Stream, length: number, endOfStream: boolean): void {
     if (length > 0) {

@@ -13,6 +13,7 @@ import { Http2FrameReader } from './http2-frame-reader.ts';
 import {
   type FloodKind,
   HEADER_BLOCK_FACTOR,
+  MIN_EARNING_DATA_BYTES,
   PRIORITIES_PER_STREAM,
   WINDOW_UPDATES_PER_DATA,
   WINDOW_UPDATES_PER_STREAM,
@@ -112,6 +113,11 @@ export class Http2Session implements StreamOwner, ReceiverHost {
     else if (!this.#reader.read(this.#stream.input)) this.#stream.yieldInput();
   }
 
+  /** A number for the header block that the peer has not ended yet; 0 for none. */
+  get openHeaderBlock(): number {
+    return this.#reader.openHeaderBlock;
+  }
+
   /** Bytes received that no stream's user has given back yet. */
   get heldBytes(): number {
     return this.#window.held;
@@ -165,7 +171,8 @@ export class Http2Session implements StreamOwner, ReceiverHost {
 
   sendData(stream: Http2Stream, length: number, endOfStream: boolean): void {
     this.sender.sendData(stream, length, endOfStream);
-    this.#guard.earn('windowUpdates', WINDOW_UPDATES_PER_DATA);
+    const dribbled = length < MIN_EARNING_DATA_BYTES && !this.sender.hasWindow(stream);
+    if (!dribbled) this.#guard.earn('windowUpdates', WINDOW_UPDATES_PER_DATA);
     if (endOfStream) this.#closeIfDone(stream);
   }
 

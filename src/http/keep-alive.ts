@@ -7,6 +7,8 @@ export interface KeepAliveOptions {
   readonly timeoutMs: number;
   readonly sendPing: () => void;
   readonly onDead: () => void;
+  /** Asked at each tick: closes the connection and says so when the peer has been given enough patience. */
+  readonly isOutOfPatience: () => boolean;
 }
 
 export class KeepAlive {
@@ -40,7 +42,8 @@ export class KeepAlive {
   }
 
   #tick(): void {
-    const { intervalMs, timeoutMs, sendPing, onDead } = this.#options;
+    const { intervalMs, timeoutMs, sendPing, onDead, isOutOfPatience } = this.#options;
+    if (isOutOfPatience()) return;
     if (!this.#awaitingLife) {
       this.#awaitingLife = true;
       this.#pingSentMs = this.#reactor.nowMs;

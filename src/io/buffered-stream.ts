@@ -38,6 +38,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   #flushQueued = false;
   /** The kernel did not take everything. */
   #blocked = false;
+  outputBlockedSinceMs: number | undefined;
   #outputState: 'open' | 'ending' | 'ended' = 'open';
 
   /** @param lane where reading waits for its turn; without one it happens as soon as something has arrived. */
@@ -159,8 +160,11 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
       return;
     }
     const wasBlocked = this.#blocked;
-    const wasFull = this.output.length > QUEUE_CAPACITY / 2;
+    const { length } = this.output;
+    const wasFull = length > QUEUE_CAPACITY / 2;
     this.#blocked = !this.drain() || !this.#endIfDue();
+    if (!this.#blocked) this.outputBlockedSinceMs = undefined;
+    else if (!wasBlocked || this.output.length < length) this.outputBlockedSinceMs = this.reactor.nowMs;
     if (this.#closed || this.#blocked) return;
     this.output.settle();
     if (this.#open && (wasBlocked || wasFull)) this.handler.onOutputSpace();

@@ -32,6 +32,8 @@ export interface ByteStream {
    * queue's capacity is told by onOutputSpace(). Small control messages may go beyond it, up to `output.space()`.
    */
   outputSpace(): number;
+  /** Since when the kernel has not taken all that was offered at a time, on the reactor's clock; undefined: it takes all. */
+  readonly outputBlockedSinceMs: number | undefined;
   flushSoon(): void;
   /** No onInput() or onInputEnd() until {@link resumeInput}; the peer is slowed down by TCP. */
   pauseInput(): void;

@@ -27,6 +27,7 @@ export interface TlsContextOptions {
 const CTRL_MODE = 33;
 const CTRL_READ_AHEAD = 41;
 const CTRL_SESSION_CACHE_MODE = 44;
+const CTRL_SET_MAX_CERT_LIST = 51;
 const CTRL_CHAIN_CERTIFICATE = 89;
 const CTRL_MIN_VERSION = 123;
 const TLS1_2 = 0x0303n;
@@ -42,6 +43,8 @@ const VERIFY_FAIL_WITHOUT_CERTIFICATE = 2;
 const TLS13_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
 const TLS12_SUITES =
   'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384';
+/** Of a peer's chain as it is sent, in bytes: a mesh's takes two thousand or so; OpenSSL would take a hundred thousand. */
+const MAX_CERTIFICATE_LIST_BYTES = 32n * 1024n;
 /** Certificates between leaf and root that are looked at; a mesh has one or two. */
 const MAX_CHAIN_DEPTH = 8;
 /**
@@ -124,6 +127,7 @@ export class TlsContext {
   #setTrust(options: TlsContextOptions): void {
     const mode = options.requirePeerCertificate ? VERIFY_PEER | VERIFY_FAIL_WITHOUT_CERTIFICATE : 0;
     openssl.SSL_CTX_set_verify(this.#handle, mode, 0n);
+    openssl.SSL_CTX_ctrl(this.#handle, CTRL_SET_MAX_CERT_LIST, MAX_CERTIFICATE_LIST_BYTES, 0n);
     openssl.SSL_CTX_set_verify_depth(this.#handle, MAX_CHAIN_DEPTH);
     const { trustedRootsPem } = options;
     if (trustedRootsPem === undefined) {

@@ -25,6 +25,7 @@ export class MemoryStream implements ByteStream, Flushable {
   readonly remoteAddress = parseSocketAddress('10.0.0.2:40000')!;
   /** The kernel takes nothing while this is set. */
   blocked = false;
+  outputBlockedSinceMs: number | undefined;
   outputShut = false;
   closed = false;
   closeError: AmbitError | undefined;

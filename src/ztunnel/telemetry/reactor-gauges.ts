@@ -14,6 +14,8 @@ const LIMITS = [
   'protocolErrors',
   'settingsTimeouts',
   'keepAliveTimeouts',
+  'outputStalls',
+  'headerTimeouts',
 ] as const;
 
 /** Copies the present values into the thread's series. */

@@ -6,6 +6,7 @@ import type { HeaderList } from '../../../src/http/header-list.ts';
 import type { Http2Connection } from '../../../src/http/http2-connection.ts';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { FrameFlag, FrameType, MAX_STREAM_ID } from '../../../src/http/http2-frame.ts';
+import { OUTPUT_STALL_MS } from '../../../src/http/http2-limits.ts';
 import { SettingId } from '../../../src/http/http2-settings.ts';
 import type { Http2Stream } from '../../../src/http/http2-stream.ts';
 import { StreamTable } from '../../../src/http/stream-table.ts';
@@ -254,6 +255,40 @@ describe('clocks', () => {
       endpoint.take();
     }
     assert.deepEqual(endpoint.events, ['ready']);
+  });
+
+  test('a peer that gives signs of life and takes nothing of what is sent is cut after a while', (context) => {
+    const endpoint = new Endpoint('server').greet();
+    const clock = stopClock(context, endpoint);
+    endpoint.stream.outputBlockedSinceMs = endpoint.reactor.nowMs;
+    for (let i = 0; i < 5; i++) {
+      assert.equal(endpoint.closedWith, undefined);
+      clock.advance(OUTPUT_STALL_MS / 5);
+      endpoint.send(ping());
+    }
+    clock.advance(10_000);
+    assert.equal(endpoint.closedWith?.code, 'AMBIT_HTTP2_UNRESPONSIVE');
+    assert.equal(endpoint.counters.outputStalls, 1);
+    assert.equal(endpoint.stream.closed, true);
+  });
+
+  test('a peer that never ends a header block is cut, and one that takes its time for many is not', (context) => {
+    const endpoint = new Endpoint('server').greet();
+    const clock = stopClock(context, endpoint);
+    for (const id of [1, 3, 5]) {
+      const block = endpoint.connect(id).subarray(9);
+      endpoint.send(frame(FrameType.headers, 0, id, block.subarray(0, 1)));
+      clock.advance(9000);
+      endpoint.send(frame(FrameType.continuation, FrameFlag.endHeaders, id, block.subarray(1)));
+    }
+    assert.equal(endpoint.requests.length, 3);
+    endpoint.send(frame(FrameType.headers, 0, 7, Buffer.of(0x82)));
+    for (let i = 0; i < 5; i++) {
+      endpoint.send(frame(FrameType.continuation, 0, 7));
+      clock.advance(4000);
+    }
+    assert.equal(endpoint.closedWith?.code, 'AMBIT_HTTP2_UNRESPONSIVE');
+    assert.equal(endpoint.counters.headerTimeouts, 1);
   });
 
   test('SETTINGS must come, and ours be acknowledged, within 10 s', (context) => {

@@ -13,6 +13,7 @@ import {
   MAX_QUEUED_REPLIES,
   MAX_SETTINGS_ENTRIES,
 } from '../../../src/http/http2-limits.ts';
+import { SettingId } from '../../../src/http/http2-settings.ts';
 import { data, frame, ping, rstStream, settings, windowUpdate } from '../../support/http2-frames.ts';
 import { Endpoint, sendText } from '../../support/http2-peer.ts';
 
@@ -129,6 +130,19 @@ describe('an attacker is cut off', () => {
     const endpoint = server();
     attack(endpoint, 20_000, () => windowUpdate(0, 1));
     assertFlood(endpoint, 'windowUpdates');
+  });
+
+  test('who opens a window of one octet again and again (CVE-2019-9511, data dribble)', () => {
+    const endpoint = new Endpoint('server').greet([SettingId.initialWindowSize, 0]);
+    endpoint.onRequest = (stream, recorder) => {
+      stream.sendHeaders(ok, false);
+      recorder.onRoom = () => void sendText(stream, 'a great many bytes');
+      recorder.onRoom();
+    };
+    endpoint.send(endpoint.connect(1));
+    attack(endpoint, 20_000, () => windowUpdate(1, 1));
+    assert.equal(endpoint.counters.floods.windowUpdates, 1);
+    assert.equal(endpoint.closedWith?.code, 'AMBIT_HTTP2_FLOOD');
   });
 
   test('who sends frames of unknown types without end (CVE-2026-48619)', () => {
