@@ -3,9 +3,10 @@
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runInOwnNamespaces } from '../support/own-namespaces.ts';
-import { AttackWorld, NICENESS } from './attack-world.ts';
+import { AttackWorld } from './attack-world.ts';
 import { type Drill, type DrillResult, runDrill } from './drill.ts';
 import { ALL_DRILLS, warmUp } from './drills.ts';
+import { NICENESS } from './niceness.ts';
 import { formatTable } from './report.ts';
 
 const TIMES = { quietMs: 3000, attackMs: 5000 };

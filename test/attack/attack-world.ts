@@ -4,8 +4,9 @@ import { setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CertificateAuthority, type Leaf, makeLeaf, makeRoot } from '../support/certificates.ts';
 import type { Target } from '../support/hostile-peer.ts';
-import { workloadOf } from '../support/mesh-node.ts';
+import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods } from '../support/mesh-pods.ts';
+import { NICENESS } from './niceness.ts';
 import { NodeProcess } from './node-process.ts';
 import { Pacer } from './pacer.ts';
 
@@ -15,8 +16,8 @@ const CALLS_PER_SECOND = 200;
 /** What the neighbour's connections, caches and heaps need until they are as they stay. */
 const WARM_UP_MS = 2000;
 const REACTORS = 2;
-/** Of whatever is on the attacker's side: what it costs the machine is not what is measured. */
-export const NICENESS = 10;
+/** A name of the mesh that pods may ask for. */
+const DB = serviceOf('db', 'shop', ['10.96.0.1'], { 5432: 5432 });
 
 /** Pods of the attacked node: the victim, its neighbour, and one that turns against its own proxy. */
 export interface Scene {
@@ -61,7 +62,7 @@ export class AttackWorld {
     const attacked = Object.values(scene);
     await pods.redirect(client, ...attacked);
     const workloads = [client, ...attacked].map((pod) => workloadOf(pod));
-    const plan = { authority, workloads, services: [], reactors: REACTORS, drainDeadlineMs: 0 };
+    const plan = { authority, workloads, services: [DB], reactors: REACTORS, drainDeadlineMs: 0 };
     const far = await NodeProcess.start({ ...plan, pods: [client] });
     const node = await NodeProcess.start({ ...plan, pods: attacked });
     const servers = await Promise.all(attacked.map((pod) => Pacer.serve(pod, APP_PORT)));

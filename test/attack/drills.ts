@@ -3,10 +3,13 @@
 import type { AttackWorld } from './attack-world.ts';
 import { Deadline, type Drill } from './drill.ts';
 import { HTTP2_DRILLS } from './http2-drills.ts';
+import { POD_DRILLS } from './pod-drills.ts';
+import { TLS_DRILLS } from './tls-drills.ts';
+import { WINDOW_DRILLS } from './window-drills.ts';
 
 const WARM_UP_MS = 3000;
 
-export const ALL_DRILLS: readonly Drill[] = [...HTTP2_DRILLS];
+export const ALL_DRILLS: readonly Drill[] = [...HTTP2_DRILLS, ...WINDOW_DRILLS, ...TLS_DRILLS, ...POD_DRILLS];
 
 /** @throws when there is none of that name */
 export function drillNamed(name: string): Drill {
@@ -15,10 +18,7 @@ export function drillNamed(name: string): Drill {
   return found;
 }
 
-/**
- * A heap that has never seen a flood grows to a size that it then keeps; a leak grows again and again. So the floods that
- * make the most of new connections come once before anything is measured.
- */
+/** The floods that make the most of new connections come once before anything is measured: the heap finds its size. */
 export async function warmUp(world: AttackWorld): Promise<void> {
   for (const name of ['rapid-reset', 'made-you-reset']) {
     await drillNamed(name).attack(world, new Deadline(WARM_UP_MS));

@@ -1,6 +1,6 @@
 /** A node proxy in a process of its own, as a drill sees it: memory, descriptors, counters and a log. */
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,13 +8,18 @@ import { encodePlan, type ProxyPlan } from '../support/proxy-plan.ts';
 import type { NodeAnswer, NodeReport } from './node-process-main.ts';
 
 const PROGRAM = join(import.meta.dirname, 'node-process-main.ts');
+/** So few that a drill can reach what a pod may have of them. */
+const DESCRIPTORS = 8192;
 
 export class NodeProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<never>;
 
   private constructor() {
-    this.#child = fork(PROGRAM, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
+    this.#child = spawn('prlimit', [`--nofile=${DESCRIPTORS}`, ...node], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.#ended = once(this.#child, 'exit').then(([code, signal]) => {
       throw new Error(`the node's process has ended with ${code ?? signal}`);
     });

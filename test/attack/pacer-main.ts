@@ -16,6 +16,8 @@ export interface PaceReport {
 
 /** First byte of a connection that wants bytes without end; any other is echoed. */
 export const BULK = 'B';
+/** What the failure of a connection that was to be opened anew begins with. */
+export const NEW_CONNECTION = 'new connection: ';
 const MESSAGE = Buffer.alloc(64, 'm');
 /** Connections that share the calls. */
 const CONNECTIONS = 4;
@@ -86,8 +88,8 @@ function connectAnew(host: string, port: number): void {
   newConnections++;
   socket.write('n');
   socket.once('data', () => socket.destroy());
-  socket.on('timeout', () => socket.destroy(new Error('a new connection got no answer')));
-  socket.on('error', (error) => failures.push(`new connection: ${error.message}`));
+  socket.on('timeout', () => socket.destroy(new Error('no answer')));
+  socket.on('error', (error) => failures.push(NEW_CONNECTION + error.message));
 }
 
 function report(): PaceReport {

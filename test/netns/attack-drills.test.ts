@@ -9,6 +9,18 @@ import { inOwnNamespaces } from '../support/own-namespaces.ts';
 
 /** How fast the neighbour is answered is judged by `make attack`, on a machine that is quiet. */
 const TIMES = { quietMs: 200, attackMs: 1500 };
+const SHORT_FORM = [
+  'rapid-reset',
+  'continuation',
+  'hpack-bomb',
+  'data-dribble',
+  'half-open',
+  'long-chain',
+  'connections-held',
+  'source-ports',
+  'descriptors',
+  'dns-flood',
+];
 
 inOwnNamespaces(
   import.meta.filename,
@@ -22,7 +34,7 @@ inOwnNamespaces(
 
     after(() => world.close());
 
-    for (const name of ['rapid-reset', 'continuation', 'hpack-bomb', 'ping']) {
+    for (const name of SHORT_FORM) {
       test(`the drill ${name} is withstood`, async () => {
         assert.deepEqual((await runDrill(world, drillNamed(name), TIMES)).faults, []);
       });

@@ -1,0 +1,122 @@
+/** Games with flow control and with patience, on tunnels to an application that sends without end. */
+
+import { once } from 'node:events';
+import type { TLSSocket } from 'node:tls';
+import { FrameFlag, FrameType } from '../../src/http/http2-frame.ts';
+import { OUTPUT_STALL_MS } from '../../src/http/http2-limits.ts';
+import { openTls } from '../support/hostile-peer.ts';
+import {
+  data,
+  frame,
+  HeaderCodec,
+  PREFACE,
+  SETTINGS_ACK,
+  settings,
+  windowUpdate,
+} from '../support/http2-frames.ts';
+import { APP_PORT, type AttackWorld } from './attack-world.ts';
+import type { Deadline, Drill } from './drill.ts';
+import { closed, floodAgainAndAgain, waiting } from './http2-flood.ts';
+import { BULK } from './pacer-main.ts';
+
+const TUNNEL = [
+  [':method', 'CONNECT'],
+  [':authority', `10.0.0.2:${APP_PORT}`],
+] as const;
+const INITIAL_WINDOW_SIZE = 4;
+const HUGE_WINDOW = 0x7fff_0000;
+/** Ten of them are refused. */
+const TUNNELS = 210;
+const CONNECTIONS = 4;
+/** Two ticks of keep-alive, and some time. */
+const HEADER_DRILL_MS = 25_000;
+const STALL_DRILL_MS = OUTPUT_STALL_MS + 15_000;
+const DRIP_MS = 200;
+
+async function opened(world: AttackWorld, streamWindow: number): Promise<TLSSocket> {
+  const socket = openTls(world.hbone, { leaf: world.attacker });
+  socket.on('error', () => {});
+  await once(socket, 'secureConnect');
+  socket.write(Buffer.concat([PREFACE, settings([INITIAL_WINDOW_SIZE, streamWindow]), SETTINGS_ACK]));
+  return socket;
+}
+
+/** Tunnels that ask the application for bytes without end. */
+function bulkTunnels(count: number): Buffer {
+  const codec = new HeaderCodec();
+  const frames = Array.from({ length: count }, (_, i) => [
+    codec.headers(2 * i + 1, TUNNEL),
+    data(2 * i + 1, BULK),
+  ]);
+  return Buffer.concat(frames.flat());
+}
+
+async function onConnections(begin: () => Promise<TLSSocket>, deadline: Deadline): Promise<void> {
+  const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, begin));
+  const gone = Promise.all(sockets.map(closed));
+  await Promise.race([gone, waiting(deadline.leftMs)]);
+  for (const socket of sockets) socket.destroy();
+  await gone;
+}
+
+async function zeroWindow(world: AttackWorld): Promise<TLSSocket> {
+  const socket = await opened(world, 0);
+  socket.resume().write(bulkTunnels(TUNNELS));
+  return socket;
+}
+
+async function slowRead(world: AttackWorld): Promise<TLSSocket> {
+  const socket = await opened(world, HUGE_WINDOW);
+  socket.write(Buffer.concat([windowUpdate(0, HUGE_WINDOW), bulkTunnels(20)]));
+  socket.pause();
+  // Signs of life are no reading.
+  const timer = setInterval(() => socket.write(windowUpdate(0, 1)), DRIP_MS);
+  socket.once('close', () => clearInterval(timer));
+  return socket;
+}
+
+async function slowHeaders(world: AttackWorld): Promise<TLSSocket> {
+  const socket = await opened(world, 0);
+  socket.resume().write(frame(FrameType.headers, 0, 1, Buffer.of(0x82)));
+  const block = frame(FrameType.continuation, FrameFlag.endHeaders, 1, Buffer.alloc(1000, 0x82));
+  let next = 0;
+  const timer = setInterval(() => socket.write(block.subarray(next, ++next)), DRIP_MS);
+  socket.once('close', () => clearInterval(timer));
+  return socket;
+}
+
+export const WINDOW_DRILLS: readonly Drill[] = [
+  {
+    name: 'zero-window',
+    about: 'tunnels in bulk, and never a window',
+    counter: 'ambit_http2_protection_total/refusedStreams',
+    attack: (world, deadline) => onConnections(() => zeroWindow(world), deadline),
+  },
+  {
+    name: 'data-dribble',
+    about: 'CVE-2019-9511: a window of one octet, again and again',
+    counter: 'ambit_http2_protection_total/windowUpdatesFlood',
+    code: 'AMBIT_HTTP2_FLOOD',
+    attack: (world, deadline) =>
+      floodAgainAndAgain(world, deadline, (round, codec) => {
+        if (round > 0) return windowUpdate(1, 1);
+        return Buffer.concat([settings([INITIAL_WINDOW_SIZE, 0]), codec.headers(1, TUNNEL), data(1, BULK)]);
+      }),
+  },
+  {
+    name: 'slow-read',
+    about: 'CVE-2019-9517: windows without end, and nothing is read',
+    counter: 'ambit_http2_protection_total/outputStalls',
+    code: 'AMBIT_HTTP2_UNRESPONSIVE',
+    attackMs: STALL_DRILL_MS,
+    attack: (world, deadline) => onConnections(() => slowRead(world), deadline),
+  },
+  {
+    name: 'slow-headers',
+    about: 'slow-loris in a header block',
+    counter: 'ambit_http2_protection_total/headerTimeouts',
+    code: 'AMBIT_HTTP2_UNRESPONSIVE',
+    attackMs: HEADER_DRILL_MS,
+    attack: (world, deadline) => onConnections(() => slowHeaders(world), deadline),
+  },
+];
