@@ -57,6 +57,15 @@ export interface IdentityDump {
   readonly rootCerts: readonly CertificateDump[];
 }
 
+/** What has happened to certificates since the process began, renewals included. */
+export interface CertificateCounters {
+  readonly issued: number;
+  /** Requests that the CA refused or did not answer. */
+  readonly failed: number;
+  /** Certificates that expired before there was another. */
+  readonly expired: number;
+}
+
 interface Entry {
   readonly slot: CertificateSlot;
   references: number;
@@ -71,6 +80,7 @@ export class CertificateManager {
   readonly #scheduler = new RequestScheduler(MAX_CONCURRENT_REQUESTS);
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<CertificateListener>();
+  readonly #counters = { issued: 0, failed: 0, expired: 0 };
   #trustBundle: TrustBundle | undefined;
 
   constructor(options: CertificateManagerOptions) {
@@ -129,6 +139,18 @@ export class CertificateManager {
     return () => this.#listeners.delete(listener);
   }
 
+  get counters(): CertificateCounters {
+    return this.#counters;
+  }
+
+  /** Identity → when its newest certificate expires or has expired, in milliseconds since 1970. */
+  expiries(): ReadonlyMap<string, number> {
+    const known = [...this.#entries].flatMap(([name, { slot }]) =>
+      slot.expiresMs === undefined ? [] : [[name, slot.expiresMs] as const],
+    );
+    return new Map(known);
+  }
+
   /** All identities in the order of their names, for config_dump; it holds no private key. */
   snapshot(): IdentityDump[] {
     const slots = [...this.#entries.values()].map((entry) => entry.slot);
@@ -148,9 +170,11 @@ export class CertificateManager {
       scheduler: this.#scheduler,
       onIssued: (slot, certificate) => this.#onIssued(slot, certificate),
       onFailed: (_slot, error, retryInMs) => {
+        this.#counters.failed++;
         log.warn(error.message, { code: error.code, retryInMs, hint: error.hint });
       },
       onExpired: (slot, error) => {
+        this.#counters.expired++;
         log.error(error.message, { code: error.code, hint: error.hint });
         this.#tell({ kind: 'expired', identity: slot.identity, error });
       },
@@ -159,6 +183,7 @@ export class CertificateManager {
 
   #onIssued(slot: CertificateSlot, certificate: WorkloadCertificate): void {
     const { leaf, trustBundle } = certificate;
+    this.#counters.issued++;
     log.info('certificate issued', {
       identity: slot.name,
       serialNumber: leaf.serialNumber,

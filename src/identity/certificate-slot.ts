@@ -104,6 +104,11 @@ export class CertificateSlot {
     return certificate;
   }
 
+  /** When the newest certificate expires, or did, in milliseconds since 1970; undefined until there has been one. */
+  get expiresMs(): number | undefined {
+    return this.#certificate?.leaf.notAfterMs ?? this.#expiredAtMs;
+  }
+
   get state(): CertificateState {
     const certificate = this.certificate;
     if (certificate !== undefined) {

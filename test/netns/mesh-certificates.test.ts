@@ -3,20 +3,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import { AuthorityDirectory } from '../../src/controlplane/ca/authority-directory.ts';
-import type { AuthorityState } from '../../src/controlplane/ca/authority-state.ts';
-import { SelfSignedAuthority } from '../../src/controlplane/ca/self-signed-authority.ts';
-import { systemClock } from '../../src/identity/clock.ts';
-import type { ControlPlaneFacts } from '../../src/sandbox/client/environment.ts';
 import { type CallLoop, callFromPod } from '../support/call-loop.ts';
 import type { AskedIdentity, AskerAnswer } from '../support/certificate-asker-main.ts';
 import { type Leaf, makeLeaf } from '../support/certificates.ts';
 import { AMBIENT, namespaceManifest, podManifest, TCP_PORT } from '../support/mesh-manifests.ts';
 import { until } from '../support/sandbox-commands.ts';
 import { SandboxSession } from '../support/sandbox-session.ts';
+import { StoredAuthority } from '../support/stored-authority.ts';
 
 const ASKER = join(import.meta.dirname, '..', 'support', 'certificate-asker-main.ts');
 const NODES = ['node1', 'node2'] as const;
@@ -41,11 +37,9 @@ interface Held {
   readonly roots: readonly string[];
 }
 
-type AuthorityFacts = NonNullable<ControlPlaneFacts['process']>;
-
 describe('certificates of a running mesh', () => {
   let session: SandboxSession;
-  let authority: AuthorityFacts;
+  let authority: StoredAuthority;
   const calls: CallLoop[] = [];
 
   before(async () => {
@@ -56,7 +50,7 @@ describe('certificates of a running mesh', () => {
     ]);
     session = await SandboxSession.start({ name: 'certificates', manifests: MANIFESTS, up: ztunnels });
     await session.enrolled('shop');
-    authority = (await session.facts()).controlPlane!.process!;
+    authority = new StoredAuthority((await session.facts()).controlPlane!.process!.authorityFolder);
     for (const [from, to] of [
       ['buyer', 'seller'],
       ['seller', 'buyer'],
@@ -83,37 +77,6 @@ describe('certificates of a running mesh', () => {
       const failures = loop.failures();
       assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${loop.lines.length} calls failed`);
     }
-  }
-
-  const stateFile = () => join(authority.authorityFolder, 'authority.json');
-  const storedState = () => JSON.parse(readFileSync(stateFile(), 'utf8')) as AuthorityState;
-  const publishedRoots = () => {
-    const pem = readFileSync(join(authority.authorityFolder, 'root-cert.pem'), 'utf8');
-    return pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)!;
-  };
-
-  /** Lets the next step be due now: what its waiting time is for has been seen. */
-  async function goOn(): Promise<void> {
-    await until('the next step is due', async () => {
-      const state = storedState();
-      if (!('dueMs' in state.rotation) || state.rotation.dueMs <= Date.now()) return true;
-      const text = JSON.stringify({ ...state, rotation: { ...state.rotation, dueMs: Date.now() } });
-      writeFileSync(`${stateFile()}.next`, text, { mode: 0o600 });
-      renameSync(`${stateFile()}.next`, stateFile());
-      return false;
-    });
-  }
-
-  /** As another replica of the control plane or a tool of the operator would. */
-  async function beginRotation(): Promise<void> {
-    const store = new AuthorityDirectory(authority.authorityFolder, systemClock);
-    const source = await SelfSignedAuthority.open({ store, trustDomain: 'cluster.local' });
-    await source.rotate();
-    source.close();
-  }
-
-  async function untilStep(kind: AuthorityState['rotation']['kind']): Promise<void> {
-    await until(`the rotation is ${kind}`, async () => storedState().rotation.kind === kind);
   }
 
   async function untilHeld(what: string, check: (near: Held, far: Held) => boolean): Promise<void> {
@@ -159,7 +122,7 @@ describe('certificates of a running mesh', () => {
   }
 
   test('the root is replaced with overlap: no call fails, certificates of both roots trust each other, and at last the old root is gone', async (t: TestContext) => {
-    const before = storedState();
+    const before = authority.state();
     const old = {
       certificatePem: before.signer.certificatePem,
       privateKeyPem: before.signer.keyPem,
@@ -168,18 +131,18 @@ describe('certificates of a running mesh', () => {
     const oldName = new X509Certificate(old.certificatePem).subject;
     const stolen = makeLeaf(old, { spiffeId: 'spiffe://cluster.local/ns/shop/sa/buyer' });
     const begun = Date.now();
-    await beginRotation();
+    await authority.rotate();
     await untilHeld('both proxies trust both roots', (near, far) =>
       [near, far].every(({ roots, issuer }) => roots.length === 2 && issuer === oldName),
     );
-    assert.equal(storedState().rotation.kind, 'introduced');
-    assert.equal(publishedRoots().length, 2);
+    assert.equal(authority.state().rotation.kind, 'introduced');
+    assert.equal(authority.publishedRoots().length, 2);
 
     // Then its next renewal is far away.
     const { serialNumber } = await heldBy('node2');
     await untilHeld('node 2 has renewed', (_, far) => far.serialNumber !== serialNumber);
-    await goOn();
-    await untilStep('switched');
+    await authority.goOn();
+    await authority.untilStep('switched');
     await untilHeld(
       'node 1 has a certificate of the new root, and node 2 of the old',
       (near, far) => near.issuer !== oldName && far.issuer === oldName,
@@ -189,10 +152,10 @@ describe('certificates of a running mesh', () => {
       [near, far].every(({ issuer }) => issuer !== oldName),
     );
 
-    await goOn();
-    await untilStep('stable');
+    await authority.goOn();
+    await authority.untilStep('stable');
     await until('the old root is published no more', async () =>
-      publishedRoots().every((pem) => new X509Certificate(pem).subject !== oldName),
+      authority.publishedRoots().every((pem) => new X509Certificate(pem).subject !== oldName),
     );
     await untilHeld('no proxy trusts the old root', (near, far) =>
       [near, far].every(({ roots }) => roots.length === 1 && roots[0] !== oldName),

@@ -48,6 +48,7 @@ export interface ConfigDump {
   readonly policies: readonly { readonly name: string; readonly namespace: string }[];
   readonly certificates: readonly {
     readonly identity: string;
+    readonly state: string;
     readonly certChain: readonly { readonly pem: string }[];
     readonly rootCerts: readonly { readonly pem: string }[];
   }[];

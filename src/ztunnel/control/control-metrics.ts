@@ -47,12 +47,14 @@ export class ControlMetrics {
   }
 
   #updateCertificates(certificates: CertificateManager): void {
-    for (const { identity, certChain } of certificates.snapshot()) {
-      const [leaf] = certChain;
-      if (leaf === undefined) continue;
-      const seconds = (Date.parse(leaf.expirationTime) - Date.now()) / 1000;
-      this.#set('ambit_certificate_expiry_seconds', seconds, [identity]);
+    // Of the expired too: their certificate is shown no more, and the alert is about them.
+    for (const [identity, expiresMs] of certificates.expiries()) {
+      this.#set('ambit_certificate_expiry_seconds', (expiresMs - Date.now()) / 1000, [identity]);
     }
+    const { issued, failed, expired } = certificates.counters;
+    this.#set('ambit_certificates_issued_total', issued);
+    this.#set('ambit_certificate_requests_failed_total', failed);
+    this.#set('ambit_certificates_expired_total', expired);
   }
 
   #set(metric: string, value: number, labels: readonly string[] = []): void {

@@ -140,6 +140,24 @@ export const CONTROL_METRICS: readonly MetricDefinition[] = [
     help: 'Seconds until the certificate of an identity expires; negative once it has.',
     labels: ['identity'],
   },
+  {
+    name: 'ambit_certificates_issued_total',
+    kind: 'counter',
+    help: 'Certificates that the CA gave, renewals included.',
+    labels: [],
+  },
+  {
+    name: 'ambit_certificate_requests_failed_total',
+    kind: 'counter',
+    help: 'Certificate requests that the CA refused or did not answer.',
+    labels: [],
+  },
+  {
+    name: 'ambit_certificates_expired_total',
+    kind: 'counter',
+    help: 'Certificates that expired before there was another.',
+    labels: [],
+  },
   { name: 'ambit_reactor_threads', kind: 'gauge', help: 'Reactor threads.', labels: [] },
   {
     name: 'ambit_agent_connected',

@@ -264,6 +264,9 @@ test('while the CA is away the certificate stays until it expires, then new conn
   assert.equal(changes.at(-1)?.kind, 'expired');
   await assert.rejects(manager.fetch(CART), unavailable(/since 20.*Z: .*connection refused/));
   assert.match(manager.snapshot()[0]!.state, /^Unavailable\(.*connection refused\)$/);
+  assert.deepEqual([...manager.expiries().values()], [first!.leaf.notAfterMs], 'told of the expired one too');
+  const { failed, ...others } = manager.counters;
+  assert.deepEqual({ ...others, hasFailed: failed > 0 }, { issued: 1, expired: 1, hasFailed: true });
   ca.behave = undefined;
   await clock.advance(150_000);
   assert.equal(manager.state(CART)?.kind, 'available');
