@@ -16,6 +16,20 @@ export interface PolicyConnection {
   readonly destinationPort: number;
 }
 
+/** An identity in the words of policies. */
+interface PolicyNames {
+  readonly principal: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+const NOBODY: PolicyNames = { principal: '', namespace: '', serviceAccount: '' };
+/**
+ * A peer has one identity for all its connections over a TLS connection. What is put together for each of them anew has
+ * to be hashed anew as well, which takes longer than all other steps of a decision.
+ */
+const namesByIdentity = new WeakMap<SpiffeId, PolicyNames>();
+
 export class PolicySubject {
   /** SPIFFE ID without the scheme; empty without identity, which no principal ever is. */
   readonly principal: string;
@@ -30,10 +44,10 @@ export class PolicySubject {
   #destinationWords: IpWords | undefined;
 
   constructor(connection: PolicyConnection) {
-    const id = connection.sourceIdentity;
-    this.principal = id === undefined ? '' : `${id.trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
-    this.namespace = id?.namespace ?? '';
-    this.serviceAccount = id === undefined ? '' : `${id.namespace}/${id.serviceAccount}`;
+    const names = namesOf(connection.sourceIdentity);
+    this.principal = names.principal;
+    this.namespace = names.namespace;
+    this.serviceAccount = names.serviceAccount;
     this.sourceIp = connection.sourceIp;
     this.destinationPort = connection.destinationPort;
     this.#destinationIp = connection.destinationIp;
@@ -48,4 +62,18 @@ export class PolicySubject {
     this.#destinationWords ??= ipWords(this.#destinationIp);
     return this.#destinationWords;
   }
+}
+
+function namesOf(identity: SpiffeId | undefined): PolicyNames {
+  if (identity === undefined) return NOBODY;
+  const known = namesByIdentity.get(identity);
+  if (known !== undefined) return known;
+  const { trustDomain, namespace, serviceAccount } = identity;
+  const names = {
+    principal: `${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
+    namespace,
+    serviceAccount: `${namespace}/${serviceAccount}`,
+  };
+  namesByIdentity.set(identity, names);
+  return names;
 }

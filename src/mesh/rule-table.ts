@@ -49,13 +49,8 @@ export class RuleTable {
   readonly #sourceIps = new BlockBuckets((subject) => subject.sourceWords);
   readonly #ports = new ExactBuckets<number>((subject) => subject.destinationPort);
   readonly #namespaces = textBuckets((subject) => subject.namespace);
-  readonly #all: readonly RuleBuckets<never>[] = [
-    ...Object.values(this.#principals),
-    this.#serviceAccounts,
-    this.#sourceIps,
-    this.#ports,
-    ...Object.values(this.#namespaces),
-  ];
+  /** Those of the above that a rule was ever filed in. */
+  readonly #used: RuleBuckets<KeyValue>[] = [];
   readonly #unfiled: Bucket = [];
   readonly #keys = new Map<CompiledRule, readonly RuleKey[]>();
   #policies = 0;
@@ -78,7 +73,7 @@ export class RuleTable {
   /** A policy that matches, or undefined when none does. */
   firstMatch(subject: PolicySubject): CompiledPolicy | undefined {
     if (this.#policies === 0) return undefined;
-    for (const buckets of this.#all) {
+    for (const buckets of this.#used) {
       const found = buckets.firstMatch(subject);
       if (found !== undefined) return found;
     }
@@ -92,7 +87,10 @@ export class RuleTable {
       return;
     }
     this.#keys.set(rule, keys);
-    for (const { buckets, value } of keys) buckets.file(value, rule);
+    for (const { buckets, value } of keys) {
+      buckets.file(value, rule);
+      if (!this.#used.includes(buckets)) this.#used.push(buckets);
+    }
   }
 
   #removeRule(rule: CompiledRule): void {
