@@ -7,7 +7,12 @@ import type { Workload } from '../../src/mesh/workload.ts';
 import { NetworkNamespace } from '../../src/sys/network-namespace.ts';
 import { SeriesRegistry } from '../../src/telemetry/series-registry.ts';
 import { authorizationResource } from '../../src/xds/authorization-conversion.ts';
-import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from '../../src/xds/mesh-resources.ts';
+import {
+  ADDRESS_TYPE_URL,
+  AUTHORIZATION_TYPE_URL,
+  type ResourceUpdate,
+} from '../../src/xds/mesh-resources.ts';
+import { shareUpdate } from '../../src/xds/shared-update.ts';
 import { serviceResource, workloadResource } from '../../src/xds/workload-conversion.ts';
 import { type Environment, readConfig } from '../../src/ztunnel/config.ts';
 import { ReactorPool } from '../../src/ztunnel/control/reactor-pool.ts';
@@ -181,10 +186,7 @@ export class MeshNode {
   }
 
   removePolicy(name: string): void {
-    this.pool.broadcast({
-      kind: 'resources',
-      update: { typeUrl: AUTHORIZATION_TYPE_URL, resources: [], removed: [name] },
-    });
+    this.#update({ typeUrl: AUTHORIZATION_TYPE_URL, resources: [], removed: [name] });
   }
 
   /** Resolves when every thread has what it was told so far. */
@@ -219,7 +221,11 @@ export class MeshNode {
   }
 
   #push(typeUrl: string, resources: { name: string; bytes: Uint8Array }[]): void {
-    this.pool.broadcast({ kind: 'resources', update: { typeUrl, resources, removed: [] } });
+    this.#update({ typeUrl, resources, removed: [] });
+  }
+
+  #update(update: ResourceUpdate): void {
+    this.pool.broadcast({ kind: 'resources', update: shareUpdate(update) });
   }
 
   #onStarted(uid: string, error: string | undefined): void {

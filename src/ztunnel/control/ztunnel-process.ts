@@ -17,6 +17,7 @@ import { CallCredentials } from '../../xds/call-credentials.ts';
 import { GrpcCertificateClient } from '../../xds/certificate-client.ts';
 import { DeltaClient, type DeltaUpdate } from '../../xds/delta-client.ts';
 import { MESH_TYPE_URLS, type RejectedResource, validateUpdate } from '../../xds/mesh-resources.ts';
+import { shareUpdate } from '../../xds/shared-update.ts';
 import { type AdminActions, adminEndpoint } from '../admin/admin-server.ts';
 import { dumpPods } from '../admin/config-dump.ts';
 import type { ServerAddress, ZtunnelConfig } from '../config.ts';
@@ -142,15 +143,15 @@ export class ZtunnelProcess {
     });
   }
 
-  /** The reactors get the bytes of what is valid, and decode them for themselves: nothing is shared, nothing locked. */
-  #consume(update: DeltaUpdate): RejectedResource[] {
-    const rejected = validateUpdate(update);
+  /** The reactors get the bytes of what is valid, and decode them for themselves: nothing of the result is shared. */
+  #consume({ typeUrl, resources, removed }: DeltaUpdate): RejectedResource[] {
+    const rejected = validateUpdate({ typeUrl, resources, removed });
     const refused = new Set(rejected.map((one) => one.name));
-    const resources = update.resources
-      .filter((resource) => !refused.has(resource.name))
-      .map(({ name, bytes }) => ({ name, bytes: Uint8Array.from(bytes) }));
-    const { typeUrl, removed } = update;
-    this.#pool.broadcast({ kind: 'resources', update: { typeUrl, resources, removed } });
+    const accepted = resources.filter(({ name }) => !refused.has(name));
+    this.#pool.broadcast({
+      kind: 'resources',
+      update: shareUpdate({ typeUrl, resources: accepted, removed }),
+    });
     return rejected;
   }
 

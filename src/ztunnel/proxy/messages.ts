@@ -2,7 +2,7 @@
 
 import type { IpAddress } from '../../base/ip.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
-import type { ResourceUpdate } from '../../xds/mesh-resources.ts';
+import type { SharedUpdate } from '../../xds/shared-update.ts';
 import type { ZtunnelConfig } from '../config.ts';
 
 /** A pod that this proxy serves, as the node agent announced it. */
@@ -58,7 +58,7 @@ export interface ReactorDump {
 }
 
 export type ToReactor =
-  | { readonly kind: 'resources'; readonly update: ResourceUpdate }
+  | { readonly kind: 'resources'; readonly update: SharedUpdate }
   | {
       readonly kind: 'pod-add';
       readonly pod: PodInfo;

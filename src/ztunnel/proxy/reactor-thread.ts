@@ -18,6 +18,7 @@ import {
 } from '../../telemetry/log.ts';
 import { SeriesStore } from '../../telemetry/series-store.ts';
 import { applyUpdate } from '../../xds/mesh-resources.ts';
+import { readSharedUpdate } from '../../xds/shared-update.ts';
 import { errors } from '../errors.ts';
 import { maxDescriptors } from '../telemetry/max-descriptors.ts';
 import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
@@ -119,7 +120,7 @@ class ReactorThread {
     const context = this.#context;
     switch (message.kind) {
       case 'resources':
-        applyUpdate(context.mesh, message.update);
+        applyUpdate(context.mesh, readSharedUpdate(message.update));
         return;
       case 'mesh-read':
         return releaseThreadMemory();
