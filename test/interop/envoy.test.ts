@@ -7,7 +7,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type CertificateAuthority, makeIntermediate, makeLeaf, makeRoot } from '../support/certificates.ts';
-import { ENVOY_ENTRY_PORT, EnvoyPeer } from '../support/envoy-peer.ts';
+import { ENVOY_ENTRY_PORT } from '../support/envoy-config.ts';
+import { EnvoyPeer } from '../support/envoy-peer.ts';
 import { envoyProgram } from '../support/envoy-program.ts';
 import { eventuallyAnswers } from '../support/eventually.ts';
 import type { Load } from '../support/load.ts';

@@ -41,18 +41,18 @@ export function startHaproxy(sandbox: BenchSandbox, closing: DisposableStack): P
   );
 }
 
-function outbound({ both, root }: Credentials, backIp: string): string {
+function outbound({ leafFile, rootFile }: Credentials, backIp: string): string {
   return `${COMMON}
 listen outbound
   bind 127.0.0.1:${ENTRY_PORT}
-  server back ${backIp}:${TLS_PORT} ssl crt ${both} ca-file ${root} verify required no-ssl-reuse
+  server back ${backIp}:${TLS_PORT} ssl crt ${leafFile} ca-file ${rootFile} verify required no-ssl-reuse
 `;
 }
 
-function inbound({ both, root }: Credentials, backIp: string): string {
+function inbound({ leafFile, rootFile }: Credentials, backIp: string): string {
   return `${COMMON}
 listen inbound
-  bind ${backIp}:${TLS_PORT} ssl crt ${both} ca-file ${root} verify required
+  bind ${backIp}:${TLS_PORT} ssl crt ${leafFile} ca-file ${rootFile} verify required
   server sink 127.0.0.1:${SINK_PORT}
 `;
 }

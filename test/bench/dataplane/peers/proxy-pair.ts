@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeLeaf, makeRoot } from '../../../support/certificates.ts';
+import { type Leaf, makeLeaf, makeRoot } from '../../../support/certificates.ts';
 import { eventuallyAnswers } from '../../../support/eventually.ts';
 import type { BenchSandbox } from '../bench-sandbox.ts';
 import { type Enter, spawnProgram } from '../load/load-client.ts';
@@ -10,14 +10,14 @@ import type { Peer, PeerName } from './peer.ts';
 
 const START_DEADLINE_MS = 20_000;
 
-/** PEM files of one proxy. */
+/** Of one proxy, also as files. */
 export interface Credentials {
   readonly identity: string;
-  readonly chain: string;
-  readonly key: string;
-  /** Key and chain in one file. */
-  readonly both: string;
-  readonly root: string;
+  readonly leaf: Leaf;
+  readonly rootPem: string;
+  /** Chain and key in one file. */
+  readonly leafFile: string;
+  readonly rootFile: string;
 }
 
 export interface ProxyPairPlan {
@@ -59,24 +59,16 @@ export async function startProxyPair(
 }
 
 function makeCredentials(folder: string): readonly [Credentials, Credentials] {
-  const root = join(folder, 'root.pem');
   const authority = makeRoot('bench');
-  writeFileSync(root, authority.certificatePem);
+  const rootPem = authority.certificatePem;
+  const rootFile = join(folder, 'root.pem');
+  writeFileSync(rootFile, rootPem);
   const make = (name: string): Credentials => {
     const identity = `spiffe://cluster.local/ns/plain/sa/${name}`;
     const leaf = makeLeaf(authority, { spiffeId: identity });
-    const file = (suffix: string, content: string) => {
-      const path = join(folder, `${name}.${suffix}`);
-      writeFileSync(path, content, { mode: 0o600 });
-      return path;
-    };
-    return {
-      identity,
-      chain: file('pem', leaf.chainPem),
-      key: file('key', leaf.privateKeyPem),
-      both: file('both', leaf.chainPem + leaf.privateKeyPem),
-      root,
-    };
+    const leafFile = join(folder, `${name}.pem`);
+    writeFileSync(leafFile, leaf.chainPem + leaf.privateKeyPem, { mode: 0o600 });
+    return { identity, leaf, rootPem, leafFile, rootFile };
   };
   return [make('front'), make('back')];
 }
