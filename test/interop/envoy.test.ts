@@ -6,99 +6,57 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type CertificateAuthority, makeIntermediate, makeLeaf, makeRoot } from '../support/certificates.ts';
-import { ENVOY_ENTRY_PORT } from '../support/envoy-config.ts';
+import type { CertificateAuthority } from '../support/certificates.ts';
 import { EnvoyPeer } from '../support/envoy-peer.ts';
 import { envoyProgram } from '../support/envoy-program.ts';
 import { eventuallyAnswers } from '../support/eventually.ts';
-import type { Load } from '../support/load.ts';
-import { MeshNode, workloadOf } from '../support/mesh-node.ts';
-import { MeshPods } from '../support/mesh-pods.ts';
+import { InteropWorld, identityOf } from '../support/interop-world.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 import {
   APPLICATION_PORT,
   carryAcross,
   carryFew,
   cutByApplicationEnd,
-  serveApplication,
-  type TunnelPath,
   testTunnels,
 } from '../support/tunnel-matrix.ts';
 
-const identity = (name: string) => `spiffe://cluster.local/ns/shop/sa/${name}`;
 /** Longer than the tunnels that are open take. */
 const DRAIN_MS = 60_000;
+const DEADLINE_MS = 60_000;
 envoyProgram();
 
 inOwnNamespaces(
   import.meta.filename,
   () => {
-    const root = makeRoot('mesh root');
-    const intermediate = makeIntermediate(root, 'mesh issuer');
-    const pods = new MeshPods();
-    const ours = pods.make('ours', 1);
-    const theirs = pods.make('theirs', 2);
-    const applications = new Map<string, Load>();
-    let node: MeshNode;
+    const world = new InteropWorld();
+    const outbound = world.outbound({ applicationEndsBoth: true });
+    const inbound = world.inbound();
     let envoy: EnvoyPeer;
 
-    const nodes = () => [node];
-    const outbound: TunnelPath = {
-      from: ours,
-      host: '10.0.0.2',
-      port: APPLICATION_PORT,
-      application: () => applications.get('theirs')!,
-      nodes,
-      applicationEndsBoth: true,
-    };
-    const inbound: TunnelPath = {
-      from: theirs,
-      host: '127.0.0.1',
-      port: ENVOY_ENTRY_PORT,
-      application: () => applications.get('ours')!,
-      nodes,
-    };
+    before(() => world.start());
+    after(() => world.stop());
 
-    before(async () => {
-      await pods.redirect(ours);
-      node = new MeshNode(root);
-      await node.start();
-      assert.equal(await node.addPod(ours), undefined);
-      node.workloads(workloadOf(ours), workloadOf(theirs));
-      for (const pod of [ours, theirs]) applications.set(pod.name, await serveApplication(pod));
-    });
-
-    after(() => {
-      for (const one of applications.values()) one.kill();
-      assert.deepEqual(node.failures, []);
-      assert.doesNotMatch(node.log, /AMBIT_HTTP2_/);
-    });
-
-    function startEnvoy(
-      issuer: CertificateAuthority,
-      options: { readonly window?: number },
-    ): Promise<EnvoyPeer> {
-      node.install(identity('ours'), issuer, root.certificatePem);
+    function startEnvoy(issuer: CertificateAuthority, window?: number): Promise<EnvoyPeer> {
       return EnvoyPeer.start({
-        pod: theirs,
-        leaf: makeLeaf(issuer, { spiffeId: identity('theirs') }),
-        rootPem: root.certificatePem,
-        upstream: { ip: '10.0.0.1', port: APPLICATION_PORT, identity: identity('ours') },
-        ...options,
+        pod: world.theirs,
+        leaf: world.certify(issuer),
+        rootPem: world.root.certificatePem,
+        upstream: { ip: world.ours.addresses[0]!, port: APPLICATION_PORT, identity: identityOf(world.ours) },
+        ...(window !== undefined && { window }),
       });
     }
 
-    for (const { what, issuer, options } of [
-      { what: 'certificates of the root and its own windows', issuer: root, options: {} },
+    for (const { what, issuer, window } of [
+      { what: 'certificates of the root and its own windows', issuer: world.root },
       {
         what: 'certificates of an intermediate CA and windows of 64 KiB',
-        issuer: intermediate,
-        options: { window: 65_535 },
+        issuer: world.intermediate,
+        window: 65_535,
       },
     ]) {
       describe(`with ${what}`, () => {
         before(async () => {
-          envoy = await startEnvoy(issuer, options);
+          envoy = await startEnvoy(issuer, window);
         });
 
         after(() => envoy.stop());
@@ -114,27 +72,30 @@ inOwnNamespaces(
           await carryAcross(outbound, async () => {
             const before = await connections();
             await envoy.drain();
-            await carryFew(outbound);
+            // Each thread of ours has a connection of its own, and Envoy ends one when it is asked for something more.
             await eventuallyAnswers(
-              'GOAWAY',
-              async () => (await envoy.counter('http.inbound.downstream_cx_drain_close')) > 0,
+              'a tunnel on a new connection',
+              async () => {
+                await carryFew(outbound);
+                return (await connections()) > before;
+              },
+              DEADLINE_MS,
             );
-            await carryFew(outbound);
-            assert.ok((await connections()) > before);
+            assert.ok((await envoy.counter('http.inbound.downstream_cx_drain_close')) > 0);
           });
         });
       });
     }
 
     test('when our proxy ends, the tunnels of Envoy that are open end in order, and it is told GOAWAY', async () => {
-      envoy = await startEnvoy(root, {});
+      envoy = await startEnvoy(world.root);
+      after(() => envoy.stop());
       let drained = Promise.resolve();
       await carryAcross(inbound, async () => {
-        drained = node.pool.drain(DRAIN_MS);
+        drained = world.node.pool.drain(DRAIN_MS);
       });
       await drained;
       assert.equal(await envoy.counter('cluster.tunnel.upstream_cx_close_notify'), 1);
-      await envoy.stop();
     });
   },
   { users: 'self' },

@@ -31,26 +31,18 @@ export function serveApplication(pod: LivePod): Promise<Load> {
   return Load.serve(pod, APPLICATION_PORT);
 }
 
-/** Defines the tests; `what` begins their names. */
+/** Defines the tests of bytes and orderly ends; `what` begins their names. */
 export function testTunnels(what: string, path: TunnelPath): void {
   const orders = ordersOf(path);
+  const batches = (count: number, megabytes: number) =>
+    orders.map((ending) => batch(count / orders.length, megabytes, ending));
+
   test(`${what}: 100 MB each way are carried, whichever side ends first`, () =>
-    carry(
-      path,
-      orders.map((ending) => batch(1, 100, ending)),
-      'complete',
-    ));
+    carry(path, batches(orders.length, 100), 'complete'));
 
-  test(`${what}: a hundred tunnels at once are carried`, () =>
-    carry(
-      path,
-      orders.map((ending) => batch(100 / orders.length, 2, ending)),
-      'complete',
-    ));
+  test(`${what}: a hundred tunnels at once are carried`, () => carry(path, batches(100, 2), 'complete'));
 
-  // More bytes than pass before the reset.
-  test(`${what}: a reset by either side is a reset for the other`, () =>
-    carry(path, [batch(5, 500, 'client-resets'), batch(5, 500, 'server-resets')], 'reset'));
+  testResets(what, path);
 
   test(`${what}: when the client is killed, the application learns of it`, async () => {
     const load = await connect(path, [batch(5, 500, 'killed')]);
@@ -61,6 +53,12 @@ export function testTunnels(what: string, path: TunnelPath): void {
     for (const { end } of path.application().outcomes) assert.match(end, /^(reset|cut short)$/);
     await nothingLeft(path);
   });
+}
+
+export function testResets(what: string, path: TunnelPath): void {
+  // More bytes than pass before the reset.
+  test(`${what}: a reset by either side is a reset for the other`, () =>
+    carry(path, [batch(5, 500, 'client-resets'), batch(5, 500, 'server-resets')], 'reset'));
 }
 
 /** The application ends first, the other proxy ends both directions: the client must not take it for an orderly end. */
@@ -85,7 +83,12 @@ function few(path: TunnelPath): readonly LoadBatch[] {
 /** Tunnels that stand while something happens, then carry their bytes and end in order. */
 export async function carryAcross(path: TunnelPath, happens: () => Promise<unknown>): Promise<void> {
   const load = await connect(path, few(path));
-  await happens();
+  try {
+    await happens();
+  } catch (thrown) {
+    load.kill();
+    throw thrown;
+  }
   await finish(path, load, few(path), 'complete');
   await nothingLeft(path);
 }
