@@ -91,7 +91,7 @@ async function side(session: SandboxSession, namespace: string, closing: Disposa
   const pod = (name: string) => pods.find((one) => one.namespace === namespace && one.name === name)!;
   const enterFront = networkOf(pod('front').enter!);
   const enterBack = networkOf(pod('back').enter!);
-  closing.use(await startSink(enterBack));
+  closing.use(await startSink(enterBack, SINK_PORT));
   const client = closing.use(await LoadClient.start(enterFront));
   return { client, enterFront, enterBack, backIp: pod('back').ips[0]! };
 }

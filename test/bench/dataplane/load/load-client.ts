@@ -23,8 +23,8 @@ export function spawnProgram(enter: Enter, command: readonly string[]): Program 
 }
 
 /** Resolves when the sink of a pod listens. */
-export async function startSink(enter: Enter): Promise<Disposable> {
-  const child = spawnProgram(enter, [...NODE, SINK]);
+export async function startSink(enter: Enter, port: number): Promise<Disposable> {
+  const child = spawnProgram(enter, [...NODE, SINK, String(port)]);
   await new Promise<void>((resolve, reject) => {
     child.stdout.once('data', () => resolve());
     child.once('exit', (code) => reject(new Error(`the sink ended with ${code}`)));

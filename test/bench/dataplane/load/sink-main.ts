@@ -14,7 +14,7 @@ import {
 import { applyListeningOptions, applyTcpOptions } from '../../../../src/sys/tcp-options.ts';
 import { BulkTransfer } from './bulk-transfer.ts';
 import { type Connection, ENDED, EventLoop } from './event-loop.ts';
-import { MODE, REQUEST, RESPONSE, SINK_PORT } from './load-protocol.ts';
+import { MODE, REQUEST, RESPONSE } from './load-protocol.ts';
 
 const BACKLOG = 4096;
 /** Requests that are answered by one write. */
@@ -86,7 +86,7 @@ class Listener implements Connection {
   }
 }
 
-loop.add(new Listener(SINK_PORT));
+loop.add(new Listener(Number(process.argv[2])));
 process.stdout.write('ready\n');
 // Ends by a signal.
 for (;;) loop.turn(-1);
