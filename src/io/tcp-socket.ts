@@ -178,6 +178,11 @@ export class TcpSocket implements EventHandler {
     this.#writable = false;
   }
 
+  /** For whoever wants to know what has come before an event tells. */
+  expectReadable(): void {
+    this.#readable = this.#state === 'open';
+  }
+
   /**
    * For whoever cannot read now, or has met the end already: a reset of the peer would go unnoticed. Closes with the
    * error that waits, if one does, and says whether.

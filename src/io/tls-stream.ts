@@ -13,6 +13,7 @@ import { ioErrors } from './errors.ts';
 import type { Lane } from './lane.ts';
 import type { Timer } from './reactor.ts';
 import { FAILED, type TcpSocket, WOULD_BLOCK } from './tcp-socket.ts';
+import { TlsRecords } from './tls-records.ts';
 
 /** From the TCP connection to the end of the handshake: half-open ones must not pile up (peers.md §6.3, slowloris). */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -25,6 +26,8 @@ export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export class TlsStream extends BufferedStream {
   readonly #context: TlsContext;
   #session: TlsSession | undefined;
+  /** After the handshake, unless OpenSSL goes on with it. */
+  #records: TlsRecords | undefined;
   #handshakeTimer: Timer | undefined;
   #secured = false;
   /** Whether a read may give something, from OpenSSL's buffer or from the socket. */
@@ -66,8 +69,8 @@ export class TlsStream extends BufferedStream {
 
   override close(error?: AmbitError): void {
     if (error === undefined && this.#secured && !this.#endAnnounced && !this.closed) {
-      this.#session?.closeNotify();
-      this.#session?.send();
+      this.#announceEnd();
+      this.#sendAll();
     }
     super.close(error);
   }
@@ -98,12 +101,15 @@ export class TlsStream extends BufferedStream {
     if (this.closed || result === TLS_WAIT) return;
     this.#secured = true;
     this.#handshakeTimer?.cancel();
+    const ciphers = session.takeCiphers();
+    if (ciphers !== undefined) this.#records = new TlsRecords(ciphers, this.#context.role);
     this.opened();
   }
 
   protected fill(): number {
     const session = this.#session;
     if (session === undefined) return FAILED;
+    if (this.#records !== undefined) return this.#fillFrom(this.#records);
     const end = this.#pendingEnd;
     if (end !== undefined) return this.#finishInput(end);
     if (!this.#readable) return WOULD_BLOCK;
@@ -130,6 +136,7 @@ export class TlsStream extends BufferedStream {
     const session = this.#session;
     if (session === undefined || !this.#sendAll()) return false;
     const { output } = this;
+    if (this.#records !== undefined) return this.#drainInto(this.#records);
     while (this.#secured && output.length > 0) {
       const count = session.write(output.buffer, output.start, Math.min(output.length, MAX_SEAL));
       if (count > 0) output.consume(count);
@@ -140,10 +147,7 @@ export class TlsStream extends BufferedStream {
   }
 
   protected endOutput(): boolean {
-    if (!this.#endAnnounced) {
-      this.#endAnnounced = true;
-      this.#session?.closeNotify();
-    }
+    this.#announceEnd();
     if (!this.#sendAll()) return false;
     this.socket.shutdownWrite();
     return true;
@@ -153,6 +157,27 @@ export class TlsStream extends BufferedStream {
     this.#handshakeTimer?.cancel();
     this.#session?.free();
     this.#session = undefined;
+    this.#records?.free();
+    this.#records = undefined;
+  }
+
+  #fillFrom(records: TlsRecords): number {
+    const result = records.fill(this.socket, this.input);
+    if (result === FAILED && !this.closed) this.#fail();
+    else if (records.hasOutput) this.flushSoon();
+    return result;
+  }
+
+  #drainInto(records: TlsRecords): boolean {
+    while (records.seal(this.output)) if (!this.#sendAll()) return false;
+    return true;
+  }
+
+  #announceEnd(): void {
+    if (this.#endAnnounced) return;
+    this.#endAnnounced = true;
+    if (this.#records === undefined) this.#session?.closeNotify();
+    else this.#records.closeNotify();
   }
 
   #finishInput(end: number): number {
@@ -163,7 +188,8 @@ export class TlsStream extends BufferedStream {
 
   /** Sends collected records; whether all of them are out. Closes the stream when the socket is broken. */
   #sendAll(): boolean {
-    const result = this.#session?.send() ?? 0;
+    let result = this.#session?.send() ?? 0;
+    if (result === 0 && this.#records !== undefined) result = this.#records.send(this.socket.fd);
     if (result === -ERRNO.EAGAIN) this.socket.expectWritable();
     else if (result < 0) this.#sendFailed(result);
     return result === 0;
@@ -172,22 +198,30 @@ export class TlsStream extends BufferedStream {
   /** A peer that refuses us says so and closes: its alert may be there although the socket takes no more. */
   #sendFailed(result: number): void {
     const { input } = this;
+    this.socket.expectReadable();
     input.expand();
     let count = 1;
     while (count > 0 && input.space() > 0) {
-      count = this.#session!.read(input.buffer, input.end, input.space());
+      count =
+        this.#records?.fill(this.socket, input) ??
+        this.#session!.read(input.buffer, input.end, input.space());
     }
-    const failure = this.#session!.failure;
-    if (count === TLS_FAILED && failure?.kind === 'alert') this.socket.close(this.#errorOf(failure));
+    const failure = this.#failure();
+    if (count === TLS_FAILED && failure.kind === 'alert') this.socket.close(this.#errorOf(failure));
     else this.socket.closeWithErrno(result);
   }
 
   #fail(): void {
-    const failure = this.#session?.failure ?? { kind: 'truncated' };
+    const failure = this.#failure();
     if (failure.kind === 'socket') return this.socket.closeWithErrno(failure.result);
     // Tells the peer why, as far as the socket takes it.
     this.#session?.send();
+    this.#records?.send(this.socket.fd);
     this.socket.close(this.#errorOf(failure));
+  }
+
+  #failure(): TlsFailure {
+    return this.#records?.failure ?? this.#session?.failure ?? { kind: 'truncated' };
   }
 
   #errorOf(failure: Exclude<TlsFailure, { kind: 'socket' }>): AmbitError {

@@ -24,11 +24,23 @@ export const openssl = directFunctions({
   ERR_clear_error: { arguments: [], return: VOID },
   ERR_get_error: { arguments: [], return: SIZE },
   ERR_reason_error_string: { arguments: [SIZE], return: POINTER },
+  EVP_CIPHER_CTX_ctrl: { arguments: [POINTER, INT, INT, POINTER], return: INT },
+  EVP_CIPHER_CTX_free: { arguments: [POINTER], return: VOID },
+  EVP_CIPHER_CTX_new: { arguments: [], return: POINTER },
+  EVP_DecryptFinal_ex: { arguments: [POINTER, POINTER, POINTER], return: INT },
+  EVP_DecryptInit_ex: { arguments: [POINTER, POINTER, POINTER, POINTER, POINTER], return: INT },
+  EVP_DecryptUpdate: { arguments: [POINTER, POINTER, POINTER, POINTER, INT], return: INT },
+  EVP_EncryptFinal_ex: { arguments: [POINTER, POINTER, POINTER], return: INT },
+  EVP_EncryptInit_ex: { arguments: [POINTER, POINTER, POINTER, POINTER, POINTER], return: INT },
+  EVP_EncryptUpdate: { arguments: [POINTER, POINTER, POINTER, POINTER, INT], return: INT },
   EVP_PKEY_free: { arguments: [POINTER], return: VOID },
+  EVP_aes_128_gcm: { arguments: [], return: POINTER },
+  EVP_aes_256_gcm: { arguments: [], return: POINTER },
   OPENSSL_sk_num: { arguments: [POINTER], return: INT },
   OPENSSL_sk_value: { arguments: [POINTER, INT], return: POINTER },
   PEM_read_bio_PrivateKey: { arguments: [POINTER, POINTER, POINTER, POINTER], return: POINTER },
   PEM_read_bio_X509: { arguments: [POINTER, POINTER, POINTER, POINTER], return: POINTER },
+  SSL_CIPHER_get_protocol_id: { arguments: [POINTER], return: 'u16' },
   SSL_CTX_check_private_key: { arguments: [POINTER], return: INT },
   SSL_CTX_ctrl: { arguments: [POINTER, INT, LONG, POINTER], return: LONG },
   SSL_CTX_free: { arguments: [POINTER], return: VOID },
@@ -39,6 +51,7 @@ export const openssl = directFunctions({
   SSL_CTX_set_cipher_list: { arguments: [POINTER, STRING], return: INT },
   SSL_CTX_set_ciphersuites: { arguments: [POINTER, STRING], return: INT },
   SSL_CTX_set_default_read_buffer_len: { arguments: [POINTER, SIZE], return: VOID },
+  SSL_CTX_set_keylog_callback: { arguments: [POINTER, POINTER], return: VOID },
   SSL_CTX_set_num_tickets: { arguments: [POINTER, SIZE], return: INT },
   SSL_CTX_set_options: { arguments: [POINTER, SIZE], return: SIZE },
   SSL_CTX_set_verify: { arguments: [POINTER, INT, POINTER], return: VOID },
@@ -50,6 +63,7 @@ export const openssl = directFunctions({
   SSL_free: { arguments: [POINTER], return: VOID },
   SSL_get0_alpn_selected: { arguments: [POINTER, POINTER, POINTER], return: VOID },
   SSL_get0_verified_chain: { arguments: [POINTER], return: POINTER },
+  SSL_get_current_cipher: { arguments: [POINTER], return: POINTER },
   SSL_get_error: { arguments: [POINTER, INT], return: INT },
   SSL_get_verify_result: { arguments: [POINTER], return: INT },
   SSL_has_pending: { arguments: [POINTER], return: INT },
@@ -97,6 +111,12 @@ export function drainErrors(): OpensslError[] {
     });
   }
   return errors;
+}
+
+/** What OpenSSL calls an alert of TLS 1.3 that a peer has sent. */
+export function alertText(description: number): string {
+  const code = (BigInt(ERROR_LIB_SSL) << 23n) | BigInt(REASON_ALERT_BASE + description);
+  return stringAt(openssl.ERR_reason_error_string(code)) ?? `alert ${description}`;
 }
 
 /** Whether a connection holds the beginning of a record, be it just the header, which does not count as pending. */

@@ -4,6 +4,7 @@ import { sysErrors } from './errors.ts';
 import { addressOf, NativeBuffer } from './native-buffer.ts';
 import { drainErrors, ERROR_LIB_PEM, openssl, REASON_PEM_NO_START_LINE } from './openssl.ts';
 import { alpnWireFormat, offerAlpn, selectAlpn } from './tls-alpn.ts';
+import { collectSecrets } from './traffic-secrets.ts';
 
 export interface TlsContextOptions {
   readonly role: 'client' | 'server';
@@ -19,7 +20,7 @@ export interface TlsContextOptions {
    * none is asked for (server) or anything is taken (client). Names are the caller's to check in either case.
    */
   readonly requirePeerCertificate: boolean;
-  /** Allows TLS 1.2 besides 1.3. */
+  /** Allows TLS 1.2 besides 1.3. OpenSSL then protects the records of both, which takes it longer than us. */
   readonly tls12?: boolean | undefined;
 }
 
@@ -94,10 +95,10 @@ export class TlsContext {
     openssl.SSL_CTX_ctrl(handle, CTRL_MIN_VERSION, options.tls12 === true ? TLS1_2 : TLS1_3, 0n);
     openssl.SSL_CTX_ctrl(handle, CTRL_MODE, MODE, 0n);
     openssl.SSL_CTX_ctrl(handle, CTRL_SESSION_CACHE_MODE, 0n, 0n);
-    openssl.SSL_CTX_ctrl(handle, CTRL_READ_AHEAD, 1n, 0n);
-    openssl.SSL_CTX_set_default_read_buffer_len(handle, BigInt(TLS_READ_SIZE));
     openssl.SSL_CTX_set_options(handle, OPTIONS);
     openssl.SSL_CTX_set_num_tickets(handle, 0n);
+    if (options.tls12 === true) readAhead(handle);
+    else collectSecrets(handle);
     check(openssl.SSL_CTX_set_ciphersuites(handle, TLS13_SUITES) === 1, 'TLS 1.3 cipher suites');
     check(openssl.SSL_CTX_set_cipher_list(handle, TLS12_SUITES) === 1, 'TLS 1.2 cipher suites');
     if (options.alpn.length === 0) return;
@@ -139,6 +140,12 @@ export class TlsContext {
       for (const root of roots) check(openssl.X509_STORE_add_cert(store, root) === 1, 'a trusted root');
     });
   }
+}
+
+/** Where OpenSSL itself reads records. Where it does not, it must not have read more than the handshake. */
+function readAhead(handle: bigint): void {
+  openssl.SSL_CTX_ctrl(handle, CTRL_READ_AHEAD, 1n, 0n);
+  openssl.SSL_CTX_set_default_read_buffer_len(handle, BigInt(TLS_READ_SIZE));
 }
 
 /** For src/sys only: the SSL_CTX. @throws AMBIT_TLS_CONTEXT_INVALID when the context is closed */

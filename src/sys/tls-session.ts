@@ -6,8 +6,10 @@ import { lastErrno } from './libc.ts';
 import { addressAt, addressOf, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 import * as o from './openssl.ts';
 import { openssl } from './openssl.ts';
+import { isCipherSuite, RecordCipher } from './record-cipher.ts';
 import { contextHandle, TLS_READ_SIZE, type TlsContext } from './tls-context.ts';
 import { acquireOutput, releaseOutput, type TlsOutput } from './tls-output.ts';
+import { takeSecrets } from './traffic-secrets.ts';
 
 /** Results of handshake, read and write besides a number of bytes. */
 export const TLS_END = 0;
@@ -33,6 +35,12 @@ export type TlsFailure =
   | { readonly kind: 'socket'; readonly result: number }
   | { readonly kind: 'protocol'; readonly text: string };
 
+/** What protects the records of each direction. */
+export interface SessionCiphers {
+  readonly inbound: RecordCipher;
+  readonly outbound: RecordCipher;
+}
+
 const cells = new NativeBuffer(16);
 const pointerCell = lastingAddressOf(cells);
 const lengthCell = pointerCell + 8n;
@@ -42,6 +50,7 @@ export class TlsSession {
   /** Why the last handshake, read or write returned TLS_FAILED. */
   failure: TlsFailure | undefined;
   readonly #fd: number;
+  readonly #role: 'client' | 'server';
   #ssl: bigint;
   readonly #source: bigint;
   /** Held while something waits in it. */
@@ -57,6 +66,7 @@ export class TlsSession {
   /** @throws AMBIT_TLS_CONTEXT_INVALID when the context is closed */
   constructor(context: TlsContext, fd: number) {
     this.#fd = fd;
+    this.#role = context.role;
     this.#ssl = openssl.SSL_new(contextHandle(context));
     this.#source = openssl.BIO_new_socket(fd, 0);
     if (this.#ssl === 0n || this.#source === 0n) {
@@ -73,6 +83,22 @@ export class TlsSession {
     openssl.ERR_clear_error();
     const result = openssl.SSL_do_handshake(this.#ssl);
     return result === 1 ? 1 : this.#explain(result, lastErrno());
+  }
+
+  /**
+   * To be called once after the handshake. With TLS 1.3 alone allowed: what protects the records from now on, so that
+   * read, write and closeNotify have had their time; undefined where they do it.
+   */
+  takeCiphers(): SessionCiphers | undefined {
+    const secrets = takeSecrets(this.#ssl);
+    const suite = openssl.SSL_CIPHER_get_protocol_id(openssl.SSL_get_current_cipher(this.#ssl));
+    if (secrets === undefined || !isCipherSuite(suite)) return undefined;
+    const [near, far] =
+      this.#role === 'client' ? [secrets.client, secrets.server] : [secrets.server, secrets.client];
+    return {
+      outbound: new RecordCipher(suite, 'seal', near),
+      inbound: new RecordCipher(suite, 'open', far),
+    };
   }
 
   /** Decrypts into the buffer: bytes, TLS_END after close_notify, TLS_WAIT or TLS_FAILED. */
@@ -161,6 +187,7 @@ export class TlsSession {
   /** Frees everything; what was not sent is lost. */
   free(): void {
     if (this.#ssl === 0n) return;
+    takeSecrets(this.#ssl);
     openssl.SSL_free(this.#ssl);
     this.#ssl = 0n;
     if (this.#output === undefined) return;
