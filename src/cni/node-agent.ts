@@ -4,7 +4,12 @@ import { messageOf } from '../base/errors.ts';
 import { Reactor } from '../io/reactor.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
 import { NetworkNamespace } from '../sys/network-namespace.ts';
-import { type EndpointResponse, HttpEndpoint, jsonResponse } from '../telemetry/http-endpoint.ts';
+import {
+  type EndpointResponse,
+  type EndpointRoutes,
+  HttpEndpoint,
+  jsonResponse,
+} from '../telemetry/http-endpoint.ts';
 import { logger } from '../telemetry/log.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { CniMetrics } from './cni-metrics.ts';
@@ -93,10 +98,12 @@ export class NodeAgent {
     this.#installer = makeInstaller?.(this.#metrics);
     this.#host =
       hostNetnsPath === undefined ? NetworkNamespace.current() : NetworkNamespace.open(hostNetnsPath);
-    this.#health = new HttpEndpoint({
+    const health: EndpointRoutes = {
       'GET /healthz': () => ({ body: 'ok\n' }),
       'GET /readyz': () =>
         this.#isReady ? { body: 'ok\n' } : { status: 503, body: `${this.#whyNotReady()}\n` },
+    };
+    this.#health = new HttpEndpoint(health, {
       'GET /enrolment': () => jsonResponse(this.report()),
       'POST /verify': () => this.#verifyNow(),
     });

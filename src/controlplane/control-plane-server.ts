@@ -47,7 +47,7 @@ export class ControlPlaneServer implements AsyncDisposable {
   static async start(config: ControlPlaneConfig): Promise<ControlPlaneServer> {
     await using stack = new AsyncDisposableStack();
     const pages = new ProbePages();
-    const httpPort = await servePages(config.http, pages.routes, stack);
+    const httpPort = await servePages(config.http, pages, stack);
     const environment = stack.use(await openEnvironment(config));
     const parts = await assemble(config, environment, stack);
     parts.controller.start();
@@ -139,10 +139,10 @@ async function serveProxies(
 
 async function servePages(
   address: ListenAddress,
-  routes: Readonly<Record<string, EndpointHandler>>,
+  pages: ProbePages,
   stack: AsyncDisposableStack,
 ): Promise<number> {
-  const endpoint = new HttpEndpoint(routes);
+  const endpoint = new HttpEndpoint(pages.routes, pages.localRoutes);
   const port = await listening(address, () => endpoint.listen(address.host ?? '', address.port));
   stack.defer(() => endpoint.close());
   return port;
@@ -163,6 +163,8 @@ async function listening(address: ListenAddress, listen: () => Promise<number>):
 /** Probes are answered all the time; what shows the parts comes with them. */
 class ProbePages {
   readonly routes: Record<string, EndpointHandler>;
+  /** What shows the mesh is for who may forward ports to this pod. */
+  readonly localRoutes: Record<string, EndpointHandler> = {};
   #state: 'starting' | 'ready' | 'stopping' = 'starting';
 
   constructor() {
@@ -175,11 +177,8 @@ class ProbePages {
 
   begin(parts: ControlPlaneParts): void {
     const metrics = controlPlaneMetrics(parts);
-    const shown = {
-      ...debugPages(parts),
-      'GET /metrics': ({ accept }: EndpointRequest) => metrics.render(accept),
-    };
-    Object.assign(this.routes, shown);
+    Object.assign(this.localRoutes, debugPages(parts));
+    this.routes['GET /metrics'] = ({ accept }: EndpointRequest) => metrics.render(accept);
     this.#state = 'ready';
   }
 

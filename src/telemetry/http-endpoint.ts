@@ -11,6 +11,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Connections at once, over which new ones are refused. */
 const MAX_CONNECTIONS = 64;
 const TEXT = 'text/plain; charset=utf-8';
+const FORBIDDEN = { status: 403, body: 'only over loopback: by port-forward, or on the machine itself\n' };
 
 export interface EndpointRequest {
   readonly method: string;
@@ -30,12 +31,21 @@ export type EndpointHandler = (request: EndpointRequest) => EndpointResponse | P
 /** Routes are `METHOD /path`; a GET route answers HEAD as well. */
 export type EndpointRoutes = Readonly<Record<string, EndpointHandler>>;
 
+/** Loopback as a socket for both families shows it. */
+const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
+
 export class HttpEndpoint {
   readonly #server: Server;
   readonly #routes: EndpointRoutes;
+  readonly #localRoutes: EndpointRoutes;
 
-  constructor(routes: EndpointRoutes) {
+  /**
+   * @param localRoutes answered only to who connects over loopback: through the API server's port-forward, which asks
+   *   for permission, or on the machine itself
+   */
+  constructor(routes: EndpointRoutes, localRoutes: EndpointRoutes = {}) {
     this.#routes = routes;
+    this.#localRoutes = localRoutes;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('request', (request, response) => void this.#answer(request, response));
@@ -67,7 +77,10 @@ export class HttpEndpoint {
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (url === null) return { status: 400, body: 'bad request\n' };
     try {
-      const handler = this.#routes[`${method} ${url.pathname}`];
+      const route = `${method} ${url.pathname}`;
+      const localHandler = this.#localRoutes[route];
+      if (localHandler !== undefined && !LOOPBACK.test(request.socket.remoteAddress ?? '')) return FORBIDDEN;
+      const handler = localHandler ?? this.#routes[route];
       if (handler === undefined) return this.#unknown(url.pathname);
       return await handler({ method, url, accept: request.headers.accept });
     } catch (thrown) {
@@ -79,7 +92,7 @@ export class HttpEndpoint {
 
   /** RFC 9110 §15.5.6: who is told that the method is wrong is told which ones are right. */
   #unknown(path: string): EndpointResponse {
-    const methods = Object.keys(this.#routes)
+    const methods = [...Object.keys(this.#routes), ...Object.keys(this.#localRoutes)]
       .map((route) => route.split(' '))
       .filter(([, known]) => known === path)
       .flatMap(([method]) => (method === 'GET' ? ['GET', 'HEAD'] : [method!]));

@@ -354,6 +354,13 @@ inOwnNamespaces(import.meta.filename, () => {
       const get = async (port: number, path: string) =>
         (await fetch(`http://127.0.0.1:${port}${path}`)).text();
       assert.deepEqual([await get(18000, '/healthz'), await get(18000, '/readyz')], ['ok\n', 'ok\n']);
+      sh('ip addr add 192.0.2.1/32 dev lo');
+      const statusOverNetwork = async (method: string, path: string) =>
+        (await fetch(`http://192.0.2.1:18000${path}`, { method })).status;
+      assert.equal(await statusOverNetwork('GET', '/healthz'), 200);
+      assert.equal(await statusOverNetwork('GET', '/enrolment'), 403);
+      assert.equal(await statusOverNetwork('POST', '/verify'), 403);
+      sh('ip addr del 192.0.2.1/32 dev lo');
       const { pods, ztunnelConnections } = JSON.parse(await get(18000, '/enrolment'));
       assert.equal(ztunnelConnections, 1);
       assert.deepEqual(
