@@ -10,18 +10,19 @@ export interface BenchPlan {
   readonly crowd: { readonly pods: number; readonly workloads: number };
 }
 
+/** Many short rounds: what else happens on the machine for some seconds then meets every peer alike. */
 export const FULL_PLAN: BenchPlan = {
-  rounds: 3,
-  warmupMs: 500,
-  durationMs: 2000,
+  rounds: 5,
+  warmupMs: 300,
+  durationMs: 1000,
   idleConnections: 1000,
   crowd: { pods: 98, workloads: 10_000 },
 };
 /** About a minute. */
 export const QUICK_PLAN: BenchPlan = {
-  rounds: 2,
-  warmupMs: 100,
-  durationMs: 300,
+  rounds: 3,
+  warmupMs: 80,
+  durationMs: 200,
   idleConnections: 1000,
   crowd: { pods: 8, workloads: 1000 },
 };

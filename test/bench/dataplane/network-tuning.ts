@@ -17,12 +17,17 @@ const CONNTRACK = 'net.netfilter.nf_conntrack_tcp_timeout_time_wait=1';
 
 /**
  * A namespace may only choose among what the machine allows to everybody, which root widens for the time of the bench.
- * @throws EACCES where that is needed and not permitted
+ * @throws Error with the setting, where that is needed and not permitted
  */
 export function allowCubic(): Disposable {
   const allowed = readFileSync(ALLOWED, 'utf8').trim();
   if (allowed.split(' ').includes(CONGESTION_CONTROL)) return { [Symbol.dispose]: () => {} };
-  writeFileSync(ALLOWED, `${allowed} ${CONGESTION_CONTROL}`);
+  try {
+    writeFileSync(ALLOWED, `${allowed} ${CONGESTION_CONTROL}`);
+  } catch (thrown) {
+    const setting = `net.ipv4.tcp_allowed_congestion_control="${allowed} ${CONGESTION_CONTROL}"`;
+    throw new Error(`as root, first: sysctl -w ${setting}`, { cause: thrown });
+  }
   return { [Symbol.dispose]: () => writeFileSync(ALLOWED, allowed) };
 }
 
