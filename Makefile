@@ -84,6 +84,10 @@ attack: setup ## Every known attack on a node proxy, in network namespaces of it
 chaos: setup ## Faults under load on two nodes, and what held after each (CHAOS_SECONDS=240, SEED=n, CHAOS_FAULTS=REGEXP, OUTPUT=json)
 	@$(NODE) test/chaos/chaos.ts $(if $(OUTPUT),-o $(OUTPUT))
 
+.PHONY: soak
+soak: setup ## A steady load for long: memory, descriptors and latency as docs/soak.svg and a section of docs/performance.md (SOAK_SECONDS=900)
+	@$(NODE) test/soak/soak.ts
+
 .PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
 	@$(NODE) scripts/packaging/build-image.ts $(if $(IMAGE),--name $(IMAGE)) $(if $(ARCH),--arch $(ARCH))

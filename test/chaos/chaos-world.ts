@@ -22,8 +22,7 @@ const MANIFESTS = [
   namespaceManifest(LOAD_NAMESPACE, AMBIENT),
   ...NODES.map((node) => podManifest({ name: PODS[node], namespace: LOAD_NAMESPACE, node })),
 ];
-const STREAMS = 6;
-const CALL_INTERVAL_MS = 60;
+const LOAD = { streams: 6, chunksPerTick: 1, callIntervalMs: 60 } as const;
 const CLOCK = join(import.meta.dirname, 'shifted-clock.ts');
 /** Freed last: a full disk has no room for a note either. */
 const BALLAST = 'ballast';
@@ -61,8 +60,7 @@ export class ChaosWorld {
     const capture = await WireCapture.start(daemon.enter, NODES[0], onSegment);
     const traffic = load.map((pod) => {
       const host = load.find((other) => other !== pod)!.ips[0]!;
-      const plan = { host, port: TCP_PORT, streams: STREAMS, callIntervalMs: CALL_INTERVAL_MS };
-      return new Traffic(pod.node, pod.enter!, plan);
+      return new Traffic(pod.node, pod.enter!, { host, port: TCP_PORT, ...LOAD });
     });
     for (const one of traffic) one.order('go');
     return new ChaosWorld(session, { traffic, wire, capture, clockFile });

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Environment } from '../../src/sandbox/client/environment.ts';
 import { namespaceOf, pidsInNamespaceOf } from '../../src/sandbox/host/process-table.ts';
+import { descriptorCount } from '../support/descriptor-count.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 
 /** Everything that rules and routes of a namespace are made of, and who listens there. */
@@ -140,8 +141,4 @@ function descriptorsOf({ nodes, controlPlane }: Environment): Counts {
     pid === undefined ? [] : [[name, descriptorCount(pid as number)]],
   );
   return Object.fromEntries(known);
-}
-
-function descriptorCount(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
 }

@@ -8,6 +8,8 @@ export interface TrafficPlan {
   readonly port: number;
   /** Connections that last; one that is cut is replaced. */
   readonly streams: number;
+  /** Of a stream: how much it sends at a time, 25 times a second; a chunk has 4 kB on average. */
+  readonly chunksPerTick: number;
   /** Between the beginnings of two short connections. */
   readonly callIntervalMs: number;
 }
@@ -78,6 +80,7 @@ class CheckedConnection {
   readonly #startMs = Date.now();
   readonly #onOver: (ended: EndedConnection) => void;
   readonly #what: EndedConnection['what'];
+  #chunks = 0;
   #sent = 0;
   #received = 0;
   #connected = false;
@@ -109,8 +112,8 @@ class CheckedConnection {
   }
 
   /** Sends the next chunk, unless enough is on its way. */
-  tick(): void {
-    const size = CHUNKS[(this.id + this.#sent) % CHUNKS.length]!;
+  sendChunk(): void {
+    const size = CHUNKS[(this.id + this.#chunks++) % CHUNKS.length]!;
     if (this.#connected && !this.#hasEnded && this.#sent - this.#received < WINDOW_BYTES) this.#send(size);
   }
 
@@ -170,7 +173,9 @@ class Traffic {
     this.#plan = plan;
     for (let i = 0; i < plan.streams; i++) this.#openStream();
     setInterval(() => {
-      for (const stream of this.#streams) stream.tick();
+      for (const stream of this.#streams) {
+        for (let i = 0; i < plan.chunksPerTick; i++) stream.sendChunk();
+      }
     }, TICK_MS);
   }
 

@@ -1,8 +1,10 @@
-/** How many descriptors this process has open, for tests that nothing leaks. */
+/** How many descriptors a process has open, for tests that nothing leaks. */
 
 import { readdirSync } from 'node:fs';
 
-export function descriptorCount(): number {
+/** Of this process unless given. */
+export function descriptorCount(pid: number | 'self' = 'self'): number {
+  const count = readdirSync(`/proc/${pid}/fd`).length;
   // The listing itself holds one.
-  return readdirSync('/proc/self/fd').length - 1;
+  return pid === 'self' ? count - 1 : count;
 }
