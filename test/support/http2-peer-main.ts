@@ -7,10 +7,9 @@ import { readFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import { connect, createServer, type Socket } from 'node:net';
 import { parseSocketAddress } from '../../src/base/ip.ts';
+import { ENVOY_ENTRY_PORT } from './envoy-config.ts';
 
 const HBONE_PORT = 15008;
-/** The same as Envoy's in these tests. */
-const ENTRY_PORT = 15101;
 /** Of a session, in megabytes: Node resets streams that are written to faster than they are sent. */
 const SESSION_MEMORY_MB = 200;
 const { NGHTTP2_CONNECT_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
@@ -75,5 +74,5 @@ function beginTunnels(): ReturnType<typeof createServer> {
 }
 
 endTunnels().listen(HBONE_PORT, ownIp, () => {
-  beginTunnels().listen(ENTRY_PORT, '127.0.0.1', () => process.stdout.write('ready\n'));
+  beginTunnels().listen(ENVOY_ENTRY_PORT, '127.0.0.1', () => process.stdout.write('ready\n'));
 });
