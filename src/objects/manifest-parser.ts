@@ -85,7 +85,8 @@ function parsePlainJson(text: string): unknown {
 function parseWithLines(text: string): ParsedDocument {
   const lines = new LineCounter();
   const collector = new Collector();
-  for (const document of parseAllDocuments(text, { lineCounter: lines, strict: true })) {
+  // It would print warnings on its own: what is odd is said as a problem.
+  for (const document of parseAllDocuments(text, { lineCounter: lines, strict: true, logLevel: 'error' })) {
     const error = document.errors[0] ?? undefined;
     if (error !== undefined) {
       collector.fail(firstLineOf(error.message), error.linePos?.[0].line ?? 1);

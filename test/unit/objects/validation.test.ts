@@ -226,3 +226,15 @@ test('whatever JSON an object is, validation describes it instead of throwing', 
     { numRuns: 1000 },
   );
 });
+
+test('nothing is printed because a key is a collection', async () => {
+  const printed: Error[] = [];
+  const onWarning = (warning: Error) => printed.push(warning);
+  process.on('warning', onWarning);
+  const text = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n{ b: c }: d\n';
+  const { manifests } = parseManifests(text);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', onWarning);
+  assert.equal(manifests.length, 1);
+  assert.deepEqual(printed, []);
+});
