@@ -87,6 +87,9 @@ chaos: setup ## Faults under load on two nodes, and what held after each (CHAOS_
 .PHONY: soak
 soak: setup ## A steady load for long: memory, descriptors and latency as docs/soak.svg and a section of docs/performance.md (SOAK_SECONDS=900)
 	@$(NODE) test/soak/soak.ts
+.PHONY: fuzz
+fuzz: setup ## Every parser under changed inputs (FUZZ_SECONDS=600 for all, TARGET=name, SEED=1)
+	@$(NODE) test/fuzz/fuzz-main.ts
 
 .PHONY: image chart
 image: setup ## The container image for amd64 and arm64 as archives in build/ (IMAGE=name:tag, ARCH=amd64,arm64)
