@@ -63,7 +63,7 @@ export function kindOf(message: string): string {
   return message
     .replaceAll(/"[^"]*"?/g, '""')
     .replaceAll(/[0-9a-f]*\d[0-9a-f]*/gi, '0')
-    .slice(0, 60);
+    .slice(0, 120);
 }
 
 /** How large something is, roughly: so that growth is a new answer, but not each step of it. */

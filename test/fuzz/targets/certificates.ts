@@ -12,8 +12,11 @@ import {
 import { inspectCertificate } from '../../../src/identity/certificate-info.ts';
 import { findPathToRoot } from '../../../src/identity/certificate-path.ts';
 import { readCertificateRequest } from '../../../src/identity/certificate-request-reader.ts';
+import { encodeDer } from '../../../src/identity/der-writer.ts';
+import { KeyPair } from '../../../src/identity/key-pair.ts';
 import { decodePem, encodePem } from '../../../src/identity/pem.ts';
 import { RevocationList } from '../../../src/identity/revocation-list.ts';
+import { encodeAlgorithm } from '../../../src/identity/x509-writer.ts';
 import { documented, type FuzzTarget, magnitude, textTarget } from '../fuzz-target.ts';
 
 const read = (name: string): string => readFileSync(join(import.meta.dirname, '..', 'seeds', name), 'utf8');
@@ -78,6 +81,41 @@ export const requestTarget: FuzzTarget = {
   run: (input) =>
     documented(() => {
       const { identity } = readCertificateRequest(encodePem('CERTIFICATE REQUEST', input));
+      return String(identity !== undefined);
+    }),
+};
+
+const key = KeyPair.generate();
+/** The tag that attributes of a request begin with (RFC 2986 §4.1). */
+const ATTRIBUTES_TAG = 0xa0;
+
+function element(tag: number, ...contents: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(contents);
+  const { length } = content;
+  const long = length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  const size = length < 0x80 ? [length] : long;
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
+}
+
+/** What somebody wishes for who signs it: behind the signature lie readers that no other request reaches. */
+export const signedRequestTarget: FuzzTarget = {
+  name: 'signed-requests',
+  // What follows the public key.
+  seeds: () => {
+    const request = Buffer.from(decodePem(REQUEST)[0]!.der);
+    const attributes = request.subarray(
+      request.indexOf(ATTRIBUTES_TAG, request.indexOf('03420004', 'hex') + 68),
+    );
+    return [attributes.subarray(0, 2 + attributes[1]!), Buffer.alloc(0)];
+  },
+  words: ['\x30\x82', '\x06\x03\x55\x1d\x11', 'spiffe://a/ns/b/sa/c', '\x86\x01', '\x31', '\x01\x01\xff'],
+  run: (input) =>
+    documented(() => {
+      const begin = [element(2, Buffer.alloc(1)), element(0x30), key.publicKeyDer];
+      const info = element(0x30, ...begin, input);
+      const algorithm = encodeDer(encodeAlgorithm(key.algorithm));
+      const der = element(0x30, info, algorithm, element(3, Buffer.alloc(1), key.sign(info)));
+      const { identity } = readCertificateRequest(encodePem('CERTIFICATE REQUEST', der));
       return String(identity !== undefined);
     }),
 };
