@@ -62,8 +62,10 @@ export class TlsStream extends BufferedStream {
   }
 
   override onReadable(): void {
-    this.#readable = true;
-    this.#session?.noteArrival();
+    if (this.#records === undefined) {
+      this.#readable = true;
+      this.#session?.noteArrival();
+    }
     super.onReadable();
   }
 

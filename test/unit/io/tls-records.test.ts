@@ -1,7 +1,7 @@
 /** Records of TLS 1.3 after the handshake, from a peer that says whatever the test wants. */
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createDecipheriv, randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
@@ -104,6 +104,25 @@ test('keys are derived as RFC 8448 §3 shows', () => {
   const iv = Buffer.from(expandLabel('sha256', secret, 'iv', 12)).toString('hex');
   assert.equal(key, '9f02283b6c9c07efc26bb9f2ac92e356');
   assert.equal(iv, 'cf782b88dd83549aadf1e984');
+});
+
+test('every record has a nonce of its own, as RFC 8446 §5.3 makes it', () => {
+  const secret = randomBytes(32);
+  const key = expandLabel('sha256', secret, 'key', 16);
+  const iv = Buffer.from(expandLabel('sha256', secret, 'iv', 12)).toString('hex');
+  const cipher = new RecordCipher(0x1301, 'seal', Uint8Array.from(secret));
+  const content = bufferOf([1, 2, 3]);
+  const record = new NativeBuffer(64);
+  for (let number = 0; number < 66_000; number++) {
+    cipher.seal(DATA, { buffer: content, offset: 0 }, 3, { buffer: record, offset: 0 });
+    if (number % 256 > 1 && number % 256 < 255) continue;
+    const nonce = (BigInt(`0x${iv}`) ^ BigInt(number)).toString(16).padStart(24, '0');
+    const open = createDecipheriv('aes-128-gcm', key, Buffer.from(nonce, 'hex'), { authTagLength: 16 });
+    open.setAAD(record.bytes.subarray(0, 5)).setAuthTag(record.bytes.subarray(9, 25));
+    const plain = Buffer.concat([open.update(record.bytes.subarray(5, 9)), open.final()]);
+    assert.deepEqual([...plain], [1, 2, 3, DATA]);
+  }
+  cipher.free();
 });
 
 for (const suite of [0x1301, 0x1302] as const) {
