@@ -4,13 +4,15 @@ import { Buffer } from 'node:buffer';
 import { FIELD_OVERHEAD_BYTES, type HeaderField, type HeaderList } from './header-list.ts';
 import { HpackDynamicTable } from './hpack-dynamic-table.ts';
 import { STATIC_ENTRIES, STATIC_TABLE } from './hpack-static-table.ts';
+import { HEADER_BOMB_FACTOR } from './http2-limits.ts';
 import { HUFFMAN_INVALID, HUFFMAN_MAX_EXPANSION, huffmanDecode } from './huffman.ts';
 
 /**
  * `ok`: see {@link HpackDecoder.headers}. `too-large`: over a limit, but the compression state is intact, so only
- * this message is lost. `invalid`: the state is lost and with it the connection (COMPRESSION_ERROR).
+ * this message is lost. `bomb`: so far over a limit that it is no mistake; the state is lost and with it the connection.
+ * `invalid`: so it is (COMPRESSION_ERROR).
  */
-export type HeaderBlockOutcome = 'ok' | 'too-large' | 'invalid';
+export type HeaderBlockOutcome = 'ok' | 'too-large' | 'bomb' | 'invalid';
 
 export interface HpackDecoderLimits {
   /** What we announce as SETTINGS_HEADER_TABLE_SIZE, in bytes. */
@@ -38,7 +40,9 @@ export class HpackDecoder {
   #end = 0;
   #invalid = false;
   #tooLarge = false;
+  #isBomb = false;
   #listSize = 0;
+  #fields = 0;
   #headers: HeaderField[] = [];
 
   constructor(limits: HpackDecoderLimits) {
@@ -63,12 +67,15 @@ export class HpackDecoder {
     this.#end = end;
     this.#invalid = false;
     this.#tooLarge = false;
+    this.#isBomb = false;
     this.#listSize = 0;
+    this.#fields = 0;
     this.#headers = [];
     this.#sizeUpdates();
-    while (this.#at < this.#end && !this.#invalid) this.#field();
+    while (this.#at < this.#end && !this.#invalid && !this.#isBomb) this.#field();
     this.#bytes = NOTHING;
     if (this.#invalid) return 'invalid';
+    if (this.#isBomb) return 'bomb';
     return this.#tooLarge ? 'too-large' : 'ok';
   }
 
@@ -123,9 +130,12 @@ export class HpackDecoder {
   }
 
   #emit(field: HeaderField): void {
+    const { listSize, fields } = this.#limits;
     this.#listSize += field[0].length + field[1].length + FIELD_OVERHEAD_BYTES;
-    if (this.#listSize > this.#limits.listSize || this.#headers.length >= this.#limits.fields) {
-      this.#tooLarge = true;
+    this.#fields++;
+    if (this.#listSize > listSize || this.#fields > fields) this.#tooLarge = true;
+    if (this.#listSize > listSize * HEADER_BOMB_FACTOR || this.#fields > fields * HEADER_BOMB_FACTOR) {
+      this.#isBomb = true;
     }
     if (!this.#tooLarge) this.#headers.push(field);
   }

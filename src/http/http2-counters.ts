@@ -41,6 +41,8 @@ export class Http2Counters {
     glitches: 0,
     /** More than MAX_CONTINUATIONS frames, or more octets than a header block may have. */
     headerBlocks: 0,
+    /** A header list beyond HEADER_BOMB_FACTOR times what we take. */
+    headerBombs: 0,
     /** More than MAX_SETTINGS_ENTRIES. */
     settingsEntries: 0,
     /** More than MAX_QUEUED_REPLIES. */

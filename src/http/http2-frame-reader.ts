@@ -19,6 +19,7 @@ import {
   HEADER_OCTETS_PER_FRAME,
   MAX_CONTINUATIONS,
   MAX_SETTINGS_ENTRIES,
+  PORTION_MS,
 } from './http2-limits.ts';
 
 /** Where frames go; every method may call {@link Http2FrameReader.stop}. */
@@ -86,6 +87,8 @@ export class Http2FrameReader {
   #stopped = false;
   /** Since the reading began. */
   #frames = 0;
+  /** When header blocks have taken long enough; 0 before the first one. */
+  #portionEndMs = 0;
   // The frame header that was read last.
   #length = 0;
   #type = 0;
@@ -118,11 +121,12 @@ export class Http2FrameReader {
   }
 
   /**
-   * Consumes what is complete; DATA and header fragments are consumed as they come. False when FRAMES_PER_TURN were
-   * reached: then there may be more.
+   * Consumes what is complete; DATA and header fragments are consumed as they come. False when FRAMES_PER_TURN or
+   * PORTION_MS were reached: then there may be more.
    */
   read(input: ByteQueue): boolean {
     this.#frames = 0;
+    this.#portionEndMs = 0;
     while (!this.#stopped && this.#advance(input)) if (this.#frames >= FRAMES_PER_TURN) return this.#stopped;
     return true;
   }
@@ -294,8 +298,10 @@ export class Http2FrameReader {
     this.#blockStreamId = 0;
     this.#fragments.clear();
     this.#skipPadding();
+    if (this.#portionEndMs === 0) this.#portionEndMs = performance.now() + PORTION_MS;
     this.#sink.onHeaderBlock(block);
     block.bytes = EMPTY;
+    if (performance.now() >= this.#portionEndMs) this.#frames = FRAMES_PER_TURN;
   }
 
   /**

@@ -6,6 +6,8 @@ export const MAX_SETTINGS_ENTRIES = 32;
 export const MAX_CONTINUATIONS = 8;
 /** Encoded octets of one header block, as a multiple of the decoded list that we take: coding may lengthen a little. */
 export const HEADER_BLOCK_FACTOR = 2;
+/** A header list that grows beyond so many times what we have announced is a bomb, and is not decoded to its end. */
+export const HEADER_BOMB_FACTOR = 8;
 /** Fields of one header list: bounds what one-octet references can grow into. */
 export const MAX_HEADER_FIELDS = 128;
 /** Replies waiting for room because the peer does not read them (CVE-2019-9512, -9515). */
@@ -27,6 +29,8 @@ export const LINGER_MS = 1000;
 
 /** Frames of one connection that are handled before others get their turn. */
 export const FRAMES_PER_TURN = 512;
+/** And for how long, in ms, once there are header blocks among them. */
+export const PORTION_MS = 1;
 /** What a header block counts as: it may be a request, for which a connection to the application is opened. */
 export const FRAMES_PER_HEADER_BLOCK = 32;
 /** Octets of a header block that count as one more: each may stand for a field. */

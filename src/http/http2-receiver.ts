@@ -133,6 +133,7 @@ export class Http2Receiver implements FrameSink {
       host.violation(Http2ErrorCode.compressionError, 'a header block cannot be decoded');
       return;
     }
+    if (outcome === 'bomb') return host.flood('headerBombs');
     if (outcome === 'too-large') host.counters.headerListsTooLarge++;
     const stream = host.table.find(block.streamId);
     if (stream !== undefined) this.#furtherHeaders(stream, block.endOfStream, outcome);

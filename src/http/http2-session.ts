@@ -12,6 +12,7 @@ import { DEFAULT_WINDOW_BYTES } from './http2-frame.ts';
 import { Http2FrameReader } from './http2-frame-reader.ts';
 import {
   type FloodKind,
+  floodLimits,
   HEADER_BLOCK_FACTOR,
   MIN_EARNING_DATA_BYTES,
   PRIORITIES_PER_STREAM,
@@ -273,10 +274,8 @@ export class Http2Session implements StreamOwner, ReceiverHost {
   }
 
   flood(cause: FloodCause): void {
-    // A bucket counts its own floods; these have none.
-    if (cause === 'headerBlocks' || cause === 'settingsEntries' || cause === 'queuedReplies') {
-      this.counters.floods[cause]++;
-    }
+    // A bucket counts its own floods; the others have none.
+    if (!(cause in floodLimits)) this.counters.floods[cause]++;
     this.#host.onFlood(cause);
   }
 

@@ -64,9 +64,9 @@ export interface DrillTimes {
 export const MAX_SLOWDOWN = 3;
 /**
  * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and
- * a process that waits for a core for one time slice of the others is a few milliseconds late.
+ * a process that waits for a core through the time slices of the others is late by tens of milliseconds.
  */
-export const NEIGHBOUR_FLOOR_MS = 15;
+export const NEIGHBOUR_FLOOR_MS = 30;
 /** What memory may be above where it was, in bytes: a heap breathes. */
 const RESIDENT_SLACK = 32 * 1024 * 1024;
 /**

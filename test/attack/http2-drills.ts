@@ -71,7 +71,7 @@ export const HTTP2_DRILLS: readonly Drill[] = [
   flood('continuation', 'CVE-2024-27983, -28182, -30255', 'headerBlocksFlood', (round) =>
     round === 0 ? frame(FrameType.headers, 0, 1, Buffer.of(0x82)) : frame(FrameType.continuation, 0, 1),
   ),
-  flood('hpack-bomb', 'one octet for four kilobytes', 'provokedResetsFlood', bomb),
+  flood('hpack-bomb', 'one octet for four kilobytes', 'headerBombsFlood', bomb),
   flood('settings', 'CVE-2019-9515', 'settingsFramesFlood', () => settings()),
   flood('large-settings', 'CVE-2020-11080', 'settingsEntriesFlood', () => largeSettings),
   flood('ping', 'CVE-2019-9512', 'pingsFlood', () => ping()),

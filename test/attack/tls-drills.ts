@@ -6,6 +6,7 @@ import { MAX_OPEN_HANDSHAKES_PER_POD } from '../../src/ztunnel/proxy/limits.ts';
 import type { Leaf } from '../support/certificates.ts';
 import { makeLeaf, makeRoot } from '../support/certificates.ts';
 import { type Credentials, clientHello, openTls } from '../support/hostile-peer.ts';
+import { PREFACE, SETTINGS_ACK, settings } from '../support/http2-frames.ts';
 import type { AttackWorld } from './attack-world.ts';
 import type { Deadline, Drill } from './drill.ts';
 import { closed, waiting } from './http2-flood.ts';
@@ -66,6 +67,13 @@ async function churn(world: AttackWorld): Promise<void> {
   const gone = closed(socket);
   socket.once('secureConnect', () => socket.destroy());
   await gone;
+}
+
+/** Says what keeps a connection open, and nothing else. */
+function greeted(world: AttackWorld): Socket {
+  const socket = openTls(world.hbone, { leaf: world.attacker });
+  socket.once('secureConnect', () => socket.write(Buffer.concat([PREFACE, settings(), SETTINGS_ACK])));
+  return socket.resume();
 }
 
 async function dripHello(world: AttackWorld, deadline: Deadline): Promise<void> {
@@ -161,7 +169,6 @@ export const TLS_DRILLS: readonly Drill[] = [
     about: 'connections of one peer, as many as it gets',
     counter: 'ambit_limit_reached_total/hbone_connections_per_peer',
     attackMs: TIMEOUT_DRILL_MS,
-    attack: (world, deadline) =>
-      keepOpen(HOARDED, deadline, () => openTls(world.hbone, { leaf: world.attacker }).resume()),
+    attack: (world, deadline) => keepOpen(HOARDED, deadline, () => greeted(world)),
   },
 ];

@@ -167,7 +167,7 @@ describe('an attacker is cut off', () => {
 });
 
 describe('an HPACK bomb', () => {
-  test('costs one request, is counted, and is cut off when it comes again and again', () => {
+  test('is not decoded to its end, and its sender is cut off', () => {
     const endpoint = server();
     const entry: HeaderList = [
       [':method', 'CONNECT'],
@@ -176,11 +176,18 @@ describe('an HPACK bomb', () => {
     ];
     endpoint.send(endpoint.codec.headers(1, entry));
     const bomb = Buffer.concat([endpoint.codec.block(entry.slice(0, 2)), Buffer.alloc(30_000, 0x80 | 62)]);
-    const count = attack(endpoint, 3000, (i) =>
-      frame(FrameType.headers, FrameFlag.endHeaders, 2 * i + 3, bomb),
-    );
-    assert.ok(count >= floodLimits.provokedResets.burst / 2);
+    endpoint.send(frame(FrameType.headers, FrameFlag.endHeaders, 3, bomb));
     assert.equal(endpoint.requests.length, 1);
+    assertFlood(endpoint, 'headerBombs');
+  });
+
+  test('that is a small one costs its request, is counted, and is cut off when it comes again and again', () => {
+    const endpoint = server();
+    const fields = Array.from({ length: 2 * MAX_HEADER_FIELDS }, () => ['x-small', 'bomb'] as const);
+    const list: HeaderList = [[':method', 'CONNECT'], [':authority', 'a:1'], ...fields];
+    const count = attack(endpoint, 3000, (i) => endpoint.codec.headers(2 * i + 1, list));
+    assert.ok(count >= floodLimits.provokedResets.burst / 2);
+    assert.equal(endpoint.requests.length, 0);
     assert.ok(endpoint.counters.headerListsTooLarge >= count - 1);
     assertFlood(endpoint, 'provokedResets');
   });

@@ -1,12 +1,13 @@
 /** The threat model of docs/security.md: each of its claims is shown by tests that are there. */
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { ALL_DRILLS } from '../../attack/drills.ts';
 
 const PAGE = new URL('../../../docs/security.md', import.meta.url);
 const text = readFileSync(PAGE, 'utf8');
-const model = text.slice(text.indexOf('## Threat model'), text.indexOf('### Drills'));
+const model = text.slice(text.indexOf('## Threat model'), text.indexOf('### Attacks'));
 /** The last table: who, can, cannot, shown by. */
 const rows = model
   .slice(model.indexOf('| who | can |'))
@@ -45,6 +46,26 @@ test('every file that the page links is there', () => {
   assert.ok(files.length > 20);
   assert.deepEqual(
     files.filter((link) => !existsSync(new URL(link, PAGE))),
+    [],
+  );
+});
+
+test('every drill is in the table of attacks, and every constant that the table names is one', () => {
+  const attacks = text.slice(text.indexOf('### Attacks'), text.indexOf('### Drills'));
+  const named = new Set([...attacks.matchAll(/`([^`]+)`/g)].map((match) => match[1]!));
+  assert.deepEqual(
+    ALL_DRILLS.map(({ name }) => name).filter((name) => !named.has(name)),
+    [],
+  );
+  const src = new URL('../../../src/', import.meta.url);
+  const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => readFileSync(new URL(path, src), 'utf8'))
+    .join('\n');
+  const constants = [...named].filter((name) => /^[A-Z][A-Z_]+$/.test(name) && !name.startsWith('AMBIT_'));
+  assert.ok(constants.length > 15);
+  assert.deepEqual(
+    constants.filter((name) => !sources.includes(`const ${name} =`) && !sources.includes(`const ${name}: `)),
     [],
   );
 });
