@@ -1,14 +1,12 @@
 /** Bytes that wait for a socket to take them, in pooled buffers. */
 
-import { poolFor } from '../io/buffer-pool.ts';
+import { acquireBuffer, releaseBuffer } from '../io/buffer-pool.ts';
 import { FAILED, type TcpSocket, WOULD_BLOCK } from '../io/tcp-socket.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
 import type { HeldAccount } from './held-account.ts';
 
 /** Bytes come in pieces of any size; fewer and larger buffers cost fewer system calls later. */
 const CHUNK_BYTES = 64 * 1024;
-
-const chunkBuffers = poolFor(CHUNK_BYTES);
 
 /** A queue without a bound of its own: flow control bounds what can come in, and the account all of an owner's. */
 export class HeldBytes {
@@ -76,7 +74,7 @@ export class HeldBytes {
 
   #tail(): NativeBuffer {
     if (this.#end === CHUNK_BYTES) {
-      this.#chunks.push(chunkBuffers.acquire());
+      this.#chunks.push(acquireBuffer(CHUNK_BYTES));
       this.#end = 0;
     }
     return this.#chunks[this.#chunks.length - 1]!;
@@ -87,7 +85,7 @@ export class HeldBytes {
     this.#length -= count;
     this.#account?.remove(count);
     if (this.#start < CHUNK_BYTES && this.#length > 0) return;
-    chunkBuffers.release(this.#chunks.shift()!);
+    releaseBuffer(this.#chunks.shift()!);
     this.#start = 0;
     if (this.#length === 0) this.#end = CHUNK_BYTES;
   }

@@ -14,6 +14,7 @@ const MAX_USED_OF_OTHERS = 16 * 1024;
 /** Free buffers below MAPPED_FROM that are kept; the rest is left to the garbage collector. */
 const MAX_FREE_SMALL = 256;
 
+const freeBySize = new Map<number, NativeBuffer[]>();
 let lent = 0;
 
 /** Buffers of this thread that were acquired and not released. */
@@ -21,45 +22,29 @@ export function buffersInUse(): number {
   return lent;
 }
 
-/** The buffers of one size. */
-export class BufferPool {
-  readonly #size: number;
-  readonly #free: NativeBuffer[] = [];
-
-  /** See {@link poolFor}. */
-  constructor(size: number) {
-    this.#size = size;
+function freeOf(size: number): NativeBuffer[] {
+  let free = freeBySize.get(size);
+  if (free === undefined) {
+    free = [];
+    freeBySize.set(size, free);
   }
-
-  /** A buffer of that size with undefined content. */
-  acquire(): NativeBuffer {
-    lent++;
-    return (
-      this.#free.pop() ?? (this.#size < MAPPED_FROM ? new NativeBuffer(this.#size) : mapBuffer(this.#size))
-    );
-  }
-
-  /** Takes a buffer back of which the first `used` bytes were written to; the caller must not touch it again. */
-  release(buffer: NativeBuffer, used = buffer.size): void {
-    lent--;
-    const free = this.#free;
-    if (this.#size < MAPPED_FROM) {
-      if (free.length < MAX_FREE_SMALL) free.push(buffer);
-      return;
-    }
-    if (free.length >= MAX_WARM && used > MAX_USED_OF_OTHERS) discardContent(buffer);
-    free.push(buffer);
-  }
+  return free;
 }
 
-const pools = new Map<number, BufferPool>();
+/** A buffer of exactly `size` bytes with undefined content. */
+export function acquireBuffer(size: number): NativeBuffer {
+  lent++;
+  return freeOf(size).pop() ?? (size < MAPPED_FROM ? new NativeBuffer(size) : mapBuffer(size));
+}
 
-/** The one pool of this thread for buffers of exactly `size` bytes. */
-export function poolFor(size: number): BufferPool {
-  let pool = pools.get(size);
-  if (pool === undefined) {
-    pool = new BufferPool(size);
-    pools.set(size, pool);
+/** Takes a buffer back of which the first `used` bytes were written to; the caller must not touch it again. */
+export function releaseBuffer(buffer: NativeBuffer, used = buffer.size): void {
+  lent--;
+  const free = freeOf(buffer.size);
+  if (buffer.size < MAPPED_FROM) {
+    if (free.length < MAX_FREE_SMALL) free.push(buffer);
+    return;
   }
-  return pool;
+  if (free.length >= MAX_WARM && used > MAX_USED_OF_OTHERS) discardContent(buffer);
+  free.push(buffer);
 }

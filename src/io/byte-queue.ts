@@ -1,12 +1,10 @@
 /** A queue of bytes in one native buffer, lent from a pool while there is something in it. */
 
 import type { NativeBuffer } from '../sys/native-buffer.ts';
-import { type BufferPool, poolFor } from './buffer-pool.ts';
+import { acquireBuffer, releaseBuffer } from './buffer-pool.ts';
 
 /** Leftovers up to this size move to a small buffer while a connection waits for the rest, in bytes. */
 const SMALL_SIZE = 4096;
-
-const smallBuffers = poolFor(SMALL_SIZE);
 
 /**
  * Bytes [start, end) of `buffer` wait to be consumed. Producers write at `end` and advance it, consumers read at
@@ -16,19 +14,17 @@ export class ByteQueue {
   readonly capacity: number;
   start = 0;
   end = 0;
-  readonly #pool: BufferPool;
   #buffer: NativeBuffer | undefined;
   /** How far the buffer was written to since it was lent. */
   #highest = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.#pool = poolFor(capacity);
   }
 
   /** Taken from the pool on first use. The same object throughout a callback. */
   get buffer(): NativeBuffer {
-    this.#buffer ??= this.#pool.acquire();
+    this.#buffer ??= acquireBuffer(this.capacity);
     return this.#buffer;
   }
 
@@ -70,7 +66,7 @@ export class ByteQueue {
 
   /** Before bytes are put in: undoes {@link settle}. Only between callbacks. */
   expand(): void {
-    if (this.#buffer !== undefined && this.#buffer.size < this.capacity) this.#moveTo(this.#pool);
+    if (this.#buffer !== undefined && this.#buffer.size < this.capacity) this.#moveTo(this.capacity);
   }
 
   /**
@@ -81,23 +77,19 @@ export class ByteQueue {
     if (this.#buffer === undefined) return;
     if (this.start === this.end) {
       this.clear();
-      this.#poolOf(this.#buffer).release(this.#buffer, this.#highest);
+      releaseBuffer(this.#buffer, this.#highest);
       this.#buffer = undefined;
       this.#highest = 0;
     } else if (this.length <= SMALL_SIZE && this.#buffer.size > SMALL_SIZE) {
-      this.#moveTo(smallBuffers);
+      this.#moveTo(SMALL_SIZE);
     }
   }
 
-  #poolOf(buffer: NativeBuffer): BufferPool {
-    return buffer.size === this.capacity ? this.#pool : smallBuffers;
-  }
-
-  #moveTo(pool: BufferPool): void {
+  #moveTo(size: number): void {
     const from = this.#buffer!;
-    const to = pool.acquire();
+    const to = acquireBuffer(size);
     to.bytes.set(from.bytes.subarray(this.start, this.end));
-    this.#poolOf(from).release(from, Math.max(this.#highest, this.end));
+    releaseBuffer(from, Math.max(this.#highest, this.end));
     this.end -= this.start;
     this.start = 0;
     this.#buffer = to;

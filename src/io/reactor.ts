@@ -139,7 +139,6 @@ export class Reactor {
   /** Blocks the thread until {@link stop}: no Node timer, promise or socket lives meanwhile. */
   run(): void {
     this.#stopped = false;
-    this.#nowMs = performance.now();
     while (!this.#stopped) this.turn(-1);
   }
 
@@ -196,9 +195,8 @@ export class Reactor {
     if (this.#hasWork()) return 0;
     const deadlineMs = this.#timers.nextDeadlineMs;
     if (deadlineMs === undefined) return wantedMs;
-    // In a loop of our own the turn before has ended just now: asking the clock again costs more than it tells.
-    if (wantedMs < 0) return waitUntil(deadlineMs, this.#nowMs, 0);
-    return Math.min(wantedMs, waitUntil(deadlineMs, performance.now(), 0));
+    const untilTimerMs = waitUntil(deadlineMs, 0);
+    return wantedMs < 0 ? untilTimerMs : Math.min(wantedMs, untilTimerMs);
   }
 
   #hasWork(): boolean {
@@ -268,8 +266,8 @@ export class Reactor {
   }
 }
 
-function waitUntil(deadlineMs: number, nowMs: number, leastMs: number): number {
-  return Math.min(MAX_WAIT_MS, Math.max(leastMs, Math.ceil(deadlineMs - nowMs)));
+function waitUntil(deadlineMs: number, leastMs: number): number {
+  return Math.min(MAX_WAIT_MS, Math.max(leastMs, Math.ceil(deadlineMs - performance.now())));
 }
 
 /** What drives turns while the reactor has no thread of its own. */
@@ -306,7 +304,7 @@ class NodeAttachment {
         this.#timer = undefined;
         this.requestTurn();
       },
-      waitUntil(deadlineMs, performance.now(), 1),
+      waitUntil(deadlineMs, 1),
     );
   }
 

@@ -30,14 +30,15 @@ const NONCE_BYTES = 12;
 const CTRL_GET_TAG = 0x10;
 const CTRL_SET_TAG = 0x11;
 
-/** Shared by all calls of this thread: number of bytes written, header, content type, nothing. */
-const cells = new NativeBuffer(32);
-const countPointer = lastingAddressOf(cells);
-const headerPointer = countPointer + 8n;
-const typePointer = countPointer + 16n;
-const unusedPointer = countPointer + 24n;
-const HEADER = 8;
-const TYPE = 16;
+/** Shared by all calls of this thread: nonce, number of bytes written, header, content type, nothing. */
+const cells = new NativeBuffer(64);
+const noncePointer = lastingAddressOf(cells);
+const countPointer = noncePointer + 16n;
+const headerPointer = noncePointer + 24n;
+const typePointer = noncePointer + 32n;
+const unusedPointer = noncePointer + 40n;
+const HEADER = 24;
+const TYPE = 32;
 
 export function isCipherSuite(number: number): number is CipherSuite {
   return number in SUITES;
@@ -49,8 +50,6 @@ export class RecordCipher {
   readonly #suite: (typeof SUITES)[CipherSuite];
   readonly #seals: boolean;
   readonly #iv = new Uint8Array(NONCE_BYTES);
-  readonly #nonce = new NativeBuffer(NONCE_BYTES);
-  readonly #noncePointer = addressOf(this.#nonce);
   #secret: Uint8Array;
   #context: bigint;
 
@@ -87,7 +86,7 @@ export class RecordCipher {
     cells.bytes[TYPE] = type;
     this.#putNonce();
     putHeader(target.buffer.bytes, target.offset, sealedLength);
-    openssl.EVP_EncryptInit_ex(context, 0n, 0n, 0n, this.#noncePointer);
+    openssl.EVP_EncryptInit_ex(context, 0n, 0n, 0n, noncePointer);
     openssl.EVP_EncryptUpdate(context, 0n, countPointer, record, RECORD_HEADER_BYTES);
     if (length > 0) {
       const plain = addressAt(source.buffer, source.offset, length);
@@ -110,7 +109,7 @@ export class RecordCipher {
     const out = addressAt(target.buffer, target.offset, contentLength);
     this.#putNonce();
     putHeader(cells.bytes, HEADER, length);
-    openssl.EVP_DecryptInit_ex(context, 0n, 0n, 0n, this.#noncePointer);
+    openssl.EVP_DecryptInit_ex(context, 0n, 0n, 0n, noncePointer);
     openssl.EVP_DecryptUpdate(context, 0n, countPointer, headerPointer, RECORD_HEADER_BYTES);
     openssl.EVP_DecryptUpdate(context, out, countPointer, content, contentLength);
     openssl.EVP_CIPHER_CTX_ctrl(context, CTRL_SET_TAG, TAG_BYTES, content + BigInt(contentLength));
@@ -132,7 +131,6 @@ export class RecordCipher {
     const key = new NativeBuffer(keyBytes);
     key.bytes.set(expandLabel(hash, this.#secret, 'key', keyBytes));
     this.#iv.set(expandLabel(hash, this.#secret, 'iv', NONCE_BYTES));
-    this.#nonce.bytes.set(this.#iv);
     this.records = 0;
     const init = this.#seals ? openssl.EVP_EncryptInit_ex : openssl.EVP_DecryptInit_ex;
     const result = init(this.#context, cipher(), 0n, addressOf(key), 0n);
@@ -140,17 +138,15 @@ export class RecordCipher {
     return result === 1;
   }
 
-  /** The number of the record, exclusive-ored into the end of the IV (RFC 8446 §5.3): octets change from the last one on. */
+  /** The number of the record, exclusive-ored into the end of the IV (RFC 8446 §5.3). */
   #putNonce(): void {
-    const nonce = this.#nonce.bytes;
+    const nonce = cells.bytes;
+    for (let i = 0; i < NONCE_BYTES; i++) nonce[i] = this.#iv[i]!;
     let rest = this.records++;
-    let octet: number;
-    let i = NONCE_BYTES;
-    do {
-      octet = rest % 256;
-      nonce[--i] = this.#iv[i]! ^ octet;
-      rest = (rest - octet) / 256;
-    } while (octet === 0 && i > 0);
+    for (let i = NONCE_BYTES - 1; rest > 0; i--) {
+      nonce[i]! ^= rest & 0xff;
+      rest = Math.floor(rest / 256);
+    }
   }
 }
 

@@ -14,9 +14,6 @@ const optionLength = new NativeBuffer(4);
 const optionPointer = lastingAddressOf(option);
 const optionLengthPointer = lastingAddressOf(optionLength);
 
-let lastReadLength = 0;
-let lastReadSize = 0n;
-
 export type SocketKind = 'stream' | 'datagram' | 'seqpacket';
 
 const TYPES = { stream: k.SOCK_STREAM, datagram: k.SOCK_DGRAM, seqpacket: k.SOCK_SEQPACKET } as const;
@@ -115,12 +112,7 @@ export function shutdownWriting(fd: number): number {
 
 /** Reads into the buffer: bytes, 0 at the end of the stream, or a negated errno. */
 export function readInto(fd: number, buffer: NativeBuffer, offset: number, length: number): number {
-  // Nearly always the same room: a BigInt less to make.
-  if (length !== lastReadLength) {
-    lastReadLength = length;
-    lastReadSize = BigInt(length);
-  }
-  return kernelResult(libc.read(fd, addressAt(buffer, offset, length), lastReadSize));
+  return kernelResult(libc.read(fd, addressAt(buffer, offset, length), BigInt(length)));
 }
 
 /** Writes from the buffer. Node ignores SIGPIPE for the whole process, so this may be write(2). */

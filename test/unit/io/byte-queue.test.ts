@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { buffersInUse, poolFor } from '../../../src/io/buffer-pool.ts';
+import { acquireBuffer, buffersInUse, releaseBuffer } from '../../../src/io/buffer-pool.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
 
 const CAPACITY = 16 * 1024;
@@ -61,32 +61,32 @@ test('an empty queue holds no buffer, one with little left a small one', () => {
   const lent = queue.buffer;
   queue.consume(2);
   queue.settle();
-  assert.equal(poolFor(CAPACITY).acquire(), lent);
+  assert.equal(acquireBuffer(CAPACITY), lent);
 });
 
 test('the pool gives back what it was given, by size', () => {
-  const small = poolFor(100).acquire();
-  const large = poolFor(200).acquire();
-  poolFor(100).release(small);
-  poolFor(200).release(large);
-  assert.equal(poolFor(200).acquire(), large);
-  assert.equal(poolFor(100).acquire(), small);
-  assert.notEqual(poolFor(100).acquire(), small);
+  const small = acquireBuffer(100);
+  const large = acquireBuffer(200);
+  releaseBuffer(small);
+  releaseBuffer(large);
+  assert.equal(acquireBuffer(200), large);
+  assert.equal(acquireBuffer(100), small);
+  assert.notEqual(acquireBuffer(100), small);
 });
 
 test('a large buffer that was full and is not among the few kept warm gives its pages back', () => {
   const size = 128 * 1024;
-  const lent = Array.from({ length: 40 }, () => poolFor(size).acquire());
+  const lent = Array.from({ length: 40 }, () => acquireBuffer(size));
   const before = buffersInUse();
   for (const buffer of lent) buffer.bytes.fill(7);
-  for (const buffer of lent) poolFor(size).release(buffer, size);
+  for (const buffer of lent) releaseBuffer(buffer, size);
   assert.equal(buffersInUse(), before - 40);
-  const again = Array.from({ length: 40 }, () => poolFor(size).acquire());
+  const again = Array.from({ length: 40 }, () => acquireBuffer(size));
   assert.deepEqual(new Set(again), new Set(lent));
   const warm = again.filter((buffer) => buffer.bytes[size - 1] === 7);
   assert.equal(warm.length, 16);
-  for (const buffer of again) poolFor(size).release(buffer, 100);
-  const third = Array.from({ length: 40 }, () => poolFor(size).acquire());
+  for (const buffer of again) releaseBuffer(buffer, 100);
+  const third = Array.from({ length: 40 }, () => acquireBuffer(size));
   assert.equal(third.filter((buffer) => buffer.bytes[size - 1] === 7).length, 16);
-  for (const buffer of third) poolFor(size).release(buffer);
+  for (const buffer of third) releaseBuffer(buffer);
 });
