@@ -44,7 +44,7 @@ const MAX_EMPTY_RECORDS = 32;
 /** Records under one key; RFC 8446 §5.5 allows 2^24.5 full ones. */
 const MAX_RECORDS_PER_KEY = 2 ** 24;
 
-/** Results of {@link TlsRecords.fill} besides a number of bytes and those of a socket. */
+/** Result of {@link TlsRecords.fill} besides a number of bytes and those of a socket. */
 export const RECORDS_END = 0;
 
 const scratch = new NativeBuffer(64);

@@ -2,6 +2,7 @@
 
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import { KeyCounts } from '../../base/key-counts.ts';
 import type { PolicyConnection } from '../../mesh/policy-subject.ts';
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import { responseFlagOf } from '../errors.ts';
@@ -94,10 +95,9 @@ export class ConnectionTracker {
   readonly store: SeriesStore;
   readonly clock: () => number;
   readonly #connections = new Set<TrackedConnection>();
-  readonly #perPod = new Map<string, number>();
-  readonly #beginningPerPod = new Map<string, number>();
+  readonly #perPod = new KeyCounts();
+  readonly #beginningPerPod = new KeyCounts();
   readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
-  #beginning = 0;
 
   /** The clock gives milliseconds that never go back. */
   constructor(store: SeriesStore, clock: () => number) {
@@ -111,19 +111,17 @@ export class ConnectionTracker {
 
   /** Nothing is open, and nothing has been accepted that may still come to be. */
   get isIdle(): boolean {
-    return this.#connections.size === 0 && this.#beginning === 0;
+    return this.#connections.size === 0 && this.#beginningPerPod.isEmpty;
   }
 
   /** A connection of a pod was accepted; the result is to be called when it has come to be open, or has failed. */
   beginning(podUid: string): () => void {
-    this.#beginning++;
-    addTo(this.#beginningPerPod, podUid, 1);
+    this.#beginningPerPod.add(podUid);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      this.#beginning--;
-      addTo(this.#beginningPerPod, podUid, -1);
+      this.#beginningPerPod.remove(podUid);
     };
   }
 
@@ -134,7 +132,7 @@ export class ConnectionTracker {
 
   /** Connections of one pod that are open or may still come to be. */
   countOf(podUid: string): number {
-    return (this.#perPod.get(podUid) ?? 0) + (this.#beginningPerPod.get(podUid) ?? 0);
+    return this.#perPod.of(podUid) + this.#beginningPerPod.of(podUid);
   }
 
   opened(
@@ -144,7 +142,7 @@ export class ConnectionTracker {
     const connection = new TrackedConnection(this, description, relay);
     this.#connections.add(connection);
     this.#perReporter[description.parties.reporter]++;
-    addTo(this.#perPod, description.podUid, 1);
+    this.#perPod.add(description.podUid);
     return connection;
   }
 
@@ -158,7 +156,7 @@ export class ConnectionTracker {
     if (!this.#connections.delete(connection)) return;
     const { podUid, parties } = connection.description;
     this.#perReporter[parties.reporter]--;
-    addTo(this.#perPod, podUid, -1);
+    this.#perPod.remove(podUid);
   }
 
   reportBytes(): void {
@@ -179,11 +177,4 @@ export class ConnectionTracker {
   summaries(): ConnectionSummary[] {
     return [...this.#connections].map((connection) => connection.summary());
   }
-}
-
-/** Keys with nothing to count are left out. */
-function addTo(counts: Map<string, number>, key: string, change: 1 | -1): void {
-  const count = (counts.get(key) ?? 0) + change;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }

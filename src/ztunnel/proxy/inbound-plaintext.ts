@@ -95,9 +95,7 @@ export class InboundPlaintext implements TcpSocketHandler {
   #fail(error: AmbitError): void {
     if (this.#over) return;
     this.#end();
-    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
-    const { parties, addresses } = this.#describe();
-    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#pod.connectionFailed(this.#describe(), error);
     this.#socket.abort();
   }
 

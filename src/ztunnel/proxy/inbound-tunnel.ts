@@ -147,9 +147,7 @@ export class InboundTunnel {
   #fail(status: number, error: AmbitError, forward: InboundForward | undefined): void {
     if (this.#over) return;
     this.#end();
-    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
-    const { parties, addresses } = this.#describe(forward);
-    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#pod.connectionFailed(this.#describe(forward), error);
     this.#respond.refuse(status);
   }
 

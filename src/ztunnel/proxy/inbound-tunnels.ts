@@ -1,6 +1,7 @@
 /** The HBONE server of one pod: who may connect, and the tunnels that its peers ask for. */
 
 import type { AmbitError } from '../../base/errors.ts';
+import { KeyCounts } from '../../base/key-counts.ts';
 import { formatSpiffeId } from '../../base/spiffe-id.ts';
 import { HboneServer } from '../../hbone/hbone-server.ts';
 import type { SecureStream } from '../../hbone/secure-stream.ts';
@@ -27,7 +28,7 @@ export class InboundTunnels {
   readonly #server: HboneServer<TunnelPeer>;
   /** What arrives for this pod is handled in turns with what arrives for others. */
   readonly #lane: Lane;
-  readonly #perPeer = new Map<string, number>();
+  readonly #perPeer = new KeyCounts();
   readonly #lines: LogAllowance;
 
   constructor(pod: ServedPod) {
@@ -62,7 +63,7 @@ export class InboundTunnels {
     context.tls.withContexts(identityUri, (result) => {
       if (socket.state !== 'open') return;
       if ('server' in result) {
-        this.#countPeer(socket.remoteAddress.ip, 1);
+        this.#perPeer.add(socket.remoteAddress.ip);
         return this.#server.accept((handler) => TlsStream.server(socket, result.server, handler, this.#lane));
       }
       log.warn('connection refused: the pod has no certificate', {
@@ -75,8 +76,7 @@ export class InboundTunnels {
 
   #limitReachedBy(ip: string): LimitName | undefined {
     if (this.connections >= MAX_HBONE_CONNECTIONS_PER_POD) return 'hbone_connections_per_pod';
-    const ofPeer = this.#perPeer.get(ip) ?? 0;
-    return ofPeer >= MAX_HBONE_CONNECTIONS_PER_PEER ? 'hbone_connections_per_peer' : undefined;
+    return this.#perPeer.of(ip) >= MAX_HBONE_CONNECTIONS_PER_PEER ? 'hbone_connections_per_peer' : undefined;
   }
 
   /** Those whose handshake is not done included. */
@@ -103,15 +103,9 @@ export class InboundTunnels {
     this.#server.close();
   }
 
-  #countPeer(ip: string, change: 1 | -1): void {
-    const count = (this.#perPeer.get(ip) ?? 0) + change;
-    if (count > 0) this.#perPeer.set(ip, count);
-    else this.#perPeer.delete(ip);
-  }
-
   #onConnectionEnd(stream: SecureStream, error: AmbitError | undefined, peer: TunnelPeer | undefined): void {
     const { ip } = stream.remoteAddress;
-    this.#countPeer(ip, -1);
+    this.#perPeer.remove(ip);
     if (error === undefined) return;
     const { context, limits } = this.#pod;
     const { store } = context;

@@ -199,9 +199,7 @@ export class OutboundConnection implements TcpSocketHandler {
   #fail(error: AmbitError, decision: OutboundDecision | undefined): void {
     if (this.#over) return;
     this.#end();
-    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.#pod.limits.reached('source_ports');
-    const { parties, addresses } = this.#describe(decision, this.#destination, undefined);
-    this.#pod.context.tracker.failed(parties, addresses, error);
+    this.#pod.connectionFailed(this.#describe(decision, this.#destination, undefined), error);
     if (this.#request === undefined) return this.#socket.abort();
     this.#request.answer(error);
     this.#socket.close();

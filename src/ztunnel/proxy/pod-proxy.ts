@@ -31,7 +31,7 @@ import {
   SOCKS5_PORT,
 } from './pod-listeners.ts';
 import type { ReactorContext } from './reactor-context.ts';
-import type { DialCallbacks, ServedPod } from './served-pod.ts';
+import type { DialCallbacks, FailedConnection, ServedPod } from './served-pod.ts';
 import { Socks5Session } from './socks5-session.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 
@@ -289,6 +289,11 @@ export class PodProxy implements ServedPod {
       ...(source !== undefined && { transparent: true, bindTo: source }),
       ...tcpOptions(config),
     };
+  }
+
+  connectionFailed({ parties, addresses }: FailedConnection, error: AmbitError): void {
+    if (error.code === 'AMBIT_SOURCE_PORTS_EXHAUSTED') this.limits.reached('source_ports');
+    this.context.tracker.failed(parties, addresses, error);
   }
 
   /** Starts a connection unless the pod has too many. */

@@ -6,6 +6,7 @@ import type { SpiffeId } from '../../base/spiffe-id.ts';
 import type { HeldAccount } from '../../hbone/held-account.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import type { Workload } from '../../mesh/workload.ts';
+import type { ConnectionDescription } from './connection-tracker.ts';
 import type { LimitReporter } from './limit-reporter.ts';
 import type { PodInfo } from './messages.ts';
 import type { ReactorContext } from './reactor-context.ts';
@@ -14,6 +15,8 @@ export interface DialCallbacks {
   onOpen(): void;
   onFailed(error: AmbitError): void;
 }
+
+export type FailedConnection = Pick<ConnectionDescription, 'parties' | 'addresses'>;
 
 export interface ServedPod {
   readonly context: ReactorContext;
@@ -40,4 +43,6 @@ export interface ServedPod {
     source: SocketAddress | undefined,
     handler?: TcpSocketHandler,
   ): TcpSocket;
+  /** Tells of a connection that failed before it was open. */
+  connectionFailed(what: FailedConnection, error: AmbitError): void;
 }
