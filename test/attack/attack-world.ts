@@ -11,6 +11,11 @@ import { NodeProcess } from './node-process.ts';
 import { Pacer } from './pacer.ts';
 
 export const APP_PORT = 8080;
+/** What asks for a tunnel to the victim's application. */
+export const TUNNEL = [
+  [':method', 'CONNECT'],
+  [':authority', `10.0.0.2:${APP_PORT}`],
+] as const;
 /** Of the neighbour's client, as the issue of it all is put: p99 at this rate. */
 const CALLS_PER_SECOND = 200;
 /** What the neighbour's connections, caches and heaps need until they are as they stay. */

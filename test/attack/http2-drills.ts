@@ -11,14 +11,10 @@ import {
   settings,
   windowUpdate,
 } from '../support/http2-frames.ts';
-import { APP_PORT } from './attack-world.ts';
+import { TUNNEL } from './attack-world.ts';
 import type { Drill } from './drill.ts';
 import { floodAgainAndAgain, type NextFrames } from './http2-flood.ts';
 
-const TUNNEL = [
-  [':method', 'CONNECT'],
-  [':authority', `10.0.0.2:${APP_PORT}`],
-] as const;
 /** Nobody listens there: the answer takes no work of an application. */
 const NOWHERE = [
   [':method', 'CONNECT'],

@@ -2,8 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { usageOf } from '../bench/process-usage.ts';
+import { descriptorCount } from '../support/descriptor-count.ts';
 import { encodePlan, type ProxyPlan } from '../support/proxy-plan.ts';
 import type { NodeAnswer, NodeReport } from './node-process-main.ts';
 
@@ -40,12 +41,11 @@ export class NodeProcess {
 
   /** Resident memory in bytes. */
   get residentBytes(): number {
-    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) * 1024;
+    return usageOf(this.pid).residentBytes;
   }
 
   get descriptors(): number {
-    return readdirSync(`/proc/${this.#child.pid}/fd`).length;
+    return descriptorCount(this.pid);
   }
 
   async report(): Promise<NodeReport> {

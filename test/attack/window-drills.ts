@@ -14,15 +14,11 @@ import {
   settings,
   windowUpdate,
 } from '../support/http2-frames.ts';
-import { APP_PORT, type AttackWorld } from './attack-world.ts';
+import { type AttackWorld, TUNNEL } from './attack-world.ts';
 import type { Deadline, Drill } from './drill.ts';
 import { closed, floodAgainAndAgain, waiting } from './http2-flood.ts';
 import { BULK } from './pacer-main.ts';
 
-const TUNNEL = [
-  [':method', 'CONNECT'],
-  [':authority', `10.0.0.2:${APP_PORT}`],
-] as const;
 const INITIAL_WINDOW_SIZE = 4;
 const HUGE_WINDOW = 0x7fff_0000;
 /** Ten of them are refused. */

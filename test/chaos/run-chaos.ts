@@ -1,11 +1,11 @@
 /** Inflicts faults one after another for a while, and checks every invariant after each. */
 
 import { listPids, namespaceOf } from '../../src/sandbox/host/process-table.ts';
+import { Random } from '../support/random.ts';
 import { ChaosWorld } from './chaos-world.ts';
 import type { Fault } from './faults.ts';
 import { failureOf, judge, type Violations } from './invariants.ts';
 import { takeInventory } from './inventory.ts';
-import { shuffled } from './shuffled.ts';
 
 export interface ChaosPlan {
   readonly faults: readonly Fault[];
@@ -34,6 +34,7 @@ export interface ChaosResult {
 export async function runChaos(plan: ChaosPlan, progress: (line: string) => void): Promise<ChaosResult> {
   const world = await ChaosWorld.start();
   const end = performance.now() + plan.seconds * 1000;
+  const random = new Random(plan.seed);
   const trials: Trial[] = [];
   let unfinished: readonly string[] = [];
   const space = namespaceOf((await world.environment()).daemon.pid, 'pid');
@@ -41,7 +42,7 @@ export async function runChaos(plan: ChaosPlan, progress: (line: string) => void
     for (const one of world.traffic) await one.recovered(0);
     const baseline = await quietInventory(world);
     for (let round = 0; round === 0 || performance.now() < end; round++) {
-      for (const fault of shuffled(plan.faults, plan.seed + round)) {
+      for (const fault of random.shuffled(plan.faults)) {
         if (round > 0 && performance.now() >= end) break;
         const trial = await tryFault(world, fault, baseline);
         trials.push(trial);

@@ -1,9 +1,8 @@
 /** The test's end of the traffic of one pod: what became of its connections, and what is open. */
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
+import { type ProgramInside, startFileInside } from '../support/program-inside.ts';
 import { until } from '../support/sandbox-commands.ts';
 import type {
   EndedConnection,
@@ -26,7 +25,7 @@ export class Traffic {
   /** In the order in which they ended. */
   readonly ended: EndedConnection[] = [];
   readonly #plan: TrafficPlan;
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ProgramInside;
   #open: OpenStreams | undefined;
   #end: string | undefined;
 
@@ -34,10 +33,7 @@ export class Traffic {
   constructor(node: string, enter: readonly string[], plan: TrafficPlan) {
     this.node = node;
     this.#plan = plan;
-    const program = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
-    const [command, ...args] = [...enter, ...program, JSON.stringify(plan)];
-    this.#child = spawn(command!, args, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#child.stdin.on('error', () => {});
+    this.#child = startFileInside(enter, [PROGRAM, JSON.stringify(plan)]);
     this.#child.once('exit', (code, signal) => {
       this.#end = `the traffic on ${node} ended with ${signal ?? code}`;
     });

@@ -1,8 +1,8 @@
 /** Runs one target with inputs out of each other, and keeps those that had a new answer. */
 
+import { Random } from '../support/random.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { Mutator } from './mutator.ts';
-import { Random } from './random.ts';
 
 /** An input of 16 KiB must be done within this time, whatever it is; measured thrice, as others use the machine too. */
 const SLOW_MS = 100;

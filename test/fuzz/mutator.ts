@@ -1,7 +1,7 @@
 /** Changes inputs as parsers dislike it: bits, numbers at their edges, pieces gone, doubled, moved or of another input. */
 
+import type { Random } from '../support/random.ts';
 import { bytesOf } from './fuzz-target.ts';
-import type { Random } from './random.ts';
 
 /** Inputs do not grow beyond it, in bytes; found to be enough for every limit that is counted in bytes. */
 export const MAX_INPUT_BYTES = 16 * 1024;

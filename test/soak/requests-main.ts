@@ -2,6 +2,7 @@
 
 import { Agent, get } from 'node:http';
 import { createInterface } from 'node:readline';
+import { percentileOf } from '../bench/percentile.ts';
 import { askNameserver, firstNameserver } from '../support/dns-lookup.ts';
 
 export interface RequestPlan {
@@ -53,7 +54,7 @@ class Pace {
   takeLatency(): Latency {
     const sorted = this.#latencies.sort((a, b) => a - b);
     this.#latencies = [];
-    const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
+    const at = (share: number) => percentileOf(sorted, share) ?? 0;
     return { count: sorted.length, p50: at(0.5), p99: at(0.99) };
   }
 }

@@ -1,24 +1,20 @@
 /** The test's end of the requests of one pod. */
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
+import { type ProgramInside, startFileInside } from '../support/program-inside.ts';
 import { until } from '../support/sandbox-commands.ts';
 import type { RequestPlan, RequestSample } from './requests-main.ts';
 
 const PROGRAM = join(import.meta.dirname, 'requests-main.ts');
 
 export class Requests {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ProgramInside;
   #answer: RequestSample | undefined;
 
   /** @param enter put before the command, it runs in the pod that asks */
   constructor(enter: readonly string[], plan: RequestPlan) {
-    const program = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
-    const [command, ...args] = [...enter, ...program, JSON.stringify(plan)];
-    this.#child = spawn(command!, args, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#child.stdin.on('error', () => {});
+    this.#child = startFileInside(enter, [PROGRAM, JSON.stringify(plan)]);
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#answer = JSON.parse(line) as RequestSample;
     });

@@ -1,12 +1,18 @@
-/** A port of the loopback that nobody listened on a moment ago, for programs that must be told one. */
+/** Ports of the loopback that nobody listened on a moment ago, for programs that must be told one. */
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
+  const [port] = await freePorts(1);
+  return port!;
+}
+
+/** All of them different. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
 }

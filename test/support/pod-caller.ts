@@ -1,10 +1,8 @@
 /** The test's end of a caller: makes connections from inside a pod or node and tells what became of them. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import type {
   CallerOrders,
   DnsAnswer,
@@ -14,6 +12,7 @@ import type {
   OrderName,
   ProbeOutcome,
 } from './caller-protocol.ts';
+import { type ProgramInside, startFileInside } from './program-inside.ts';
 
 const PROGRAM = join(import.meta.dirname, 'pod-caller-main.ts');
 /** Longer than anything that a caller does by itself may take. */
@@ -42,16 +41,13 @@ export interface OpenConnection {
 }
 
 export class PodCaller {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ProgramInside;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
 
   /** @param enter put before the command, it runs where the caller shall run */
   constructor(enter: readonly string[], env: Readonly<Record<string, string | undefined>>) {
-    const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM];
-    const [program, ...args] = [...enter, ...node];
-    this.#child = spawn(program!, args, { env, cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#child.stdin.on('error', () => {});
+    this.#child = startFileInside(enter, [PROGRAM], env);
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#onAnswer(line));
     this.#child.once('close', () => this.#failAll(new Error('the caller has ended')));
   }

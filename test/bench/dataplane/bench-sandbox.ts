@@ -1,8 +1,9 @@
 /** The stage: a sandbox of two nodes with the mesh, and on each node a pod in the mesh and one beside it. */
 
 import { AMBIENT, clientManifest, namespaceManifest, policyManifest } from '../../support/mesh-manifests.ts';
+import type { Enter } from '../../support/program-inside.ts';
 import { SandboxSession } from '../../support/sandbox-session.ts';
-import { type Enter, LoadClient, startSink } from './load/load-client.ts';
+import { LoadClient, startSink } from './load/load-client.ts';
 import { SINK_PORT } from './load/load-protocol.ts';
 import { allowCubic, tuneNetwork } from './network-tuning.ts';
 

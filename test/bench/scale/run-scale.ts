@@ -3,6 +3,7 @@
 import { KubeClient } from '../../../src/kube/kube-client.ts';
 import { eventuallyAnswers } from '../../support/eventually.ts';
 import { MeshCluster } from '../../support/mesh-cluster.ts';
+import { percentileOf } from '../percentile.ts';
 import { usageOf } from '../process-usage.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
 import { FakeCluster, type ReadyPod } from './fake-cluster.ts';
@@ -177,7 +178,7 @@ async function spentBy({ cluster, control, clients }: Omit<Parts, 'plan'>) {
 
 function percentiles(values: readonly number[]): Percentiles {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) => Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN);
+  const at = (share: number) => Math.round(percentileOf(sorted, share) ?? Number.NaN);
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 

@@ -6,13 +6,14 @@ import { HpackDecoder } from '../../../src/http/hpack-decoder.ts';
 import { HpackEncoder, maxEncodedSize } from '../../../src/http/hpack-encoder.ts';
 import { Http2Connection } from '../../../src/http/http2-connection.ts';
 import { Http2Counters } from '../../../src/http/http2-counters.ts';
-import { type FrameSink, Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
+import { Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
 import { defaultHttp2Settings } from '../../../src/http/http2-settings.ts';
 import type { Http2Stream, Http2StreamHandler } from '../../../src/http/http2-stream.ts';
 import { HUFFMAN_INVALID, huffmanDecode, huffmanEncode } from '../../../src/http/huffman.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
 import { Reactor } from '../../../src/io/reactor.ts';
 import type { NativeBuffer } from '../../../src/sys/native-buffer.ts';
+import { FrameRecorder } from '../../support/frame-recorder.ts';
 import {
   data,
   frame,
@@ -70,80 +71,28 @@ function frames(headers: HeaderList): Buffer[] {
   ];
 }
 
-/** Writes down what a reader reports, pieces of DATA joined. */
-class FrameLog implements FrameSink {
-  readonly lines: string[] = [];
+/** Knows of DATA whose end does not come too, and stops the reader where the connection would end. */
+class FrameLog extends FrameRecorder {
   reader: Http2FrameReader | undefined;
 
-  onDataFrame(streamId: number, flowLength: number, dataLength: number, endOfStream: boolean): void {
-    this.lines.push(`data ${streamId} ${flowLength} ${dataLength} ${endOfStream} `);
+  override onDataFrame(streamId: number, flowLength: number, dataLength: number, endOfStream: boolean): void {
+    this.events.push(`data begins ${streamId} ${flowLength} ${dataLength} ${endOfStream} `);
+    super.onDataFrame(streamId, flowLength, dataLength, endOfStream);
   }
 
-  onDataChunk(buffer: NativeBuffer, offset: number, length: number): void {
-    this.lines[this.lines.length - 1] += Buffer.from(buffer.bytes.slice(offset, offset + length)).toString(
-      'hex',
-    );
+  override onDataChunk(buffer: NativeBuffer, offset: number, length: number): void {
+    const text = Buffer.from(buffer.bytes.slice(offset, offset + length)).toString('hex');
+    this.events[this.events.length - 1] += text;
+    super.onDataChunk(buffer, offset, length);
   }
 
-  onDataFrameEnd(): void {
-    this.lines.push('data end');
-  }
-
-  onHeaderBlock({
-    streamId,
-    endOfStream,
-    bytes,
-    start,
-    end,
-  }: Parameters<FrameSink['onHeaderBlock']>[0]): void {
-    this.lines.push(
-      `headers ${streamId} ${endOfStream} ${Buffer.from(bytes.slice(start, end)).toString('hex')}`,
-    );
-  }
-
-  onPriority(): void {
-    this.lines.push('priority');
-  }
-
-  onRstStream(streamId: number, errorCode: number): void {
-    this.lines.push(`reset ${streamId} ${errorCode}`);
-  }
-
-  onSettings(bytes: Uint8Array, start: number, end: number): void {
-    this.lines.push(`settings ${Buffer.from(bytes.slice(start, end)).toString('hex')}`);
-  }
-
-  onSettingsAck(): void {
-    this.lines.push('settings ack');
-  }
-
-  onPing(ack: boolean, high: number, low: number): void {
-    this.lines.push(`ping ${ack} ${high} ${low}`);
-  }
-
-  onGoAway(lastStreamId: number, errorCode: number): void {
-    this.lines.push(`goaway ${lastStreamId} ${errorCode}`);
-  }
-
-  onWindowUpdate(streamId: number, increment: number): void {
-    this.lines.push(`window ${streamId} ${increment}`);
-  }
-
-  onUnknownFrame(): void {
-    this.lines.push('unknown');
-  }
-
-  onStreamViolation(streamId: number, errorCode: number): void {
-    this.lines.push(`stream violation ${streamId} ${errorCode}`);
-  }
-
-  onViolation(errorCode: number, what: string): void {
-    this.lines.push(`violation ${errorCode} ${what}`);
+  override onViolation(errorCode: number, what = ''): void {
+    this.events.push(`violation ${errorCode} ${what}`);
     this.reader?.stop();
   }
 
-  onFlood(cause: string): void {
-    this.lines.push(`flood ${cause}`);
+  override onFlood(cause: string): void {
+    super.onFlood(cause);
     this.reader?.stop();
   }
 }
@@ -164,7 +113,7 @@ function readFrames(input: Uint8Array, pieceLength: number): readonly string[] {
     queue.append(input.subarray(at, at + pieceLength));
     while (!reader.read(queue));
   }
-  return log.lines;
+  return log.events;
 }
 
 export const frameTarget: FuzzTarget = {

@@ -5,12 +5,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { makeLeaf, makeRoot } from '../certificates.ts';
 import { eventuallyAnswers } from '../eventually.ts';
+import { freePorts } from '../free-port.ts';
 
 const BUILD = join(import.meta.dirname, '../../cluster/testbed/build.sh');
 /** Building them takes minutes on a machine that has never done it; starting them, seconds. */
@@ -199,12 +199,4 @@ export class BareApiServer implements AsyncDisposable {
       question.on('error', reject).end();
     });
   }
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

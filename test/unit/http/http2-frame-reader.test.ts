@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { FrameFlag, FrameType } from '../../../src/http/http2-frame.ts';
-import { type FrameSink, Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
+import { Http2FrameReader } from '../../../src/http/http2-frame-reader.ts';
 import {
   FRAMES_PER_HEADER_BLOCK,
   FRAMES_PER_TURN,
@@ -11,6 +11,7 @@ import {
   MAX_SETTINGS_ENTRIES,
 } from '../../../src/http/http2-limits.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
+import { FrameRecorder } from '../../support/frame-recorder.ts';
 import {
   data,
   frame,
@@ -26,90 +27,8 @@ import {
 
 const MAX_FRAME = 20_000;
 
-/** Writes down every event as text; DATA is written as a whole, however it was cut. */
-class Recorder implements FrameSink {
-  readonly events: string[] = [];
-  #chunks: Buffer[] = [];
-  #dataHeader = '';
-
-  onDataFrame(streamId: number, flow: number, length: number, end: boolean): void {
-    this.#dataHeader = `data ${streamId} ${flow} ${length} ${end}`;
-    this.#chunks = [];
-  }
-
-  onDataChunk(buffer: { readonly bytes: Uint8Array }, offset: number, length: number): void {
-    assert.ok(length > 0);
-    this.#chunks.push(Buffer.from(buffer.bytes.slice(offset, offset + length)));
-  }
-
-  onDataFrameEnd(): void {
-    this.events.push(`${this.#dataHeader} ${Buffer.concat(this.#chunks).toString('hex')}`);
-  }
-
-  onHeaderBlock({
-    streamId,
-    endOfStream,
-    bytes,
-    start,
-    end,
-  }: {
-    streamId: number;
-    endOfStream: boolean;
-    bytes: Uint8Array;
-    start: number;
-    end: number;
-  }): void {
-    const block = Buffer.from(bytes.slice(start, end)).toString('hex');
-    this.events.push(`headers ${streamId} ${endOfStream} ${block}`);
-  }
-
-  onSettings(bytes: Uint8Array, start: number, end: number): void {
-    this.events.push(`settings ${Buffer.from(bytes.slice(start, end)).toString('hex')}`);
-  }
-
-  onPriority(): void {
-    this.events.push('priority');
-  }
-
-  onRstStream(streamId: number, code: number): void {
-    this.events.push(`rst ${streamId} ${code}`);
-  }
-
-  onSettingsAck(): void {
-    this.events.push('ack');
-  }
-
-  onPing(ack: boolean, high: number, low: number): void {
-    this.events.push(`ping ${ack} ${high} ${low}`);
-  }
-
-  onGoAway(last: number, code: number): void {
-    this.events.push(`goaway ${last} ${code}`);
-  }
-
-  onWindowUpdate(streamId: number, increment: number): void {
-    this.events.push(`window ${streamId} ${increment}`);
-  }
-
-  onUnknownFrame(): void {
-    this.events.push('unknown');
-  }
-
-  onStreamViolation(streamId: number, code: number): void {
-    this.events.push(`stream violation ${streamId} ${code}`);
-  }
-
-  onViolation(code: number): void {
-    this.events.push(`violation ${code}`);
-  }
-
-  onFlood(cause: string): void {
-    this.events.push(`flood ${cause}`);
-  }
-}
-
 function read(bytes: Uint8Array, cuts: readonly number[] = []): string[] {
-  const recorder = new Recorder();
+  const recorder = new FrameRecorder();
   const reader = new Http2FrameReader(recorder, {
     expectPreface: true,
     maxFrameSize: MAX_FRAME,
@@ -296,7 +215,7 @@ for (const [what, frames, expected] of [
   ],
 ] as const) {
   test(`a burst of ${what} is read in portions, so that other connections get their turn`, () => {
-    const recorder = new Recorder();
+    const recorder = new FrameRecorder();
     const reader = new Http2FrameReader(recorder, {
       expectPreface: true,
       maxFrameSize: MAX_FRAME,

@@ -1,30 +1,18 @@
 /** The bench's end of a load generator that runs in a pod. */
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
+import { type Enter, type ProgramInside, startFileInside } from '../../../support/program-inside.ts';
 import type { LoadOrder, LoadReport, LoadResult } from './load-protocol.ts';
 
-const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const GENERATOR = join(import.meta.dirname, 'generator-main.ts');
 const SINK = join(import.meta.dirname, 'sink-main.ts');
 /** Beyond what an order says of itself. */
 const ANSWER_TIMEOUT_MS = 120_000;
 
-type Program = ChildProcessByStdio<Writable, Readable, null>;
-
-/** Put before a command, it runs where a pod is. */
-export type Enter = readonly string[];
-
-export function spawnProgram(enter: Enter, command: readonly string[]): Program {
-  const [program, ...args] = [...enter, ...command];
-  return spawn(program!, args, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] });
-}
-
 /** Resolves when the sink of a pod listens. */
 export async function startSink(enter: Enter, port: number): Promise<Disposable> {
-  const child = spawnProgram(enter, [...NODE, SINK, String(port)]);
+  const child = startFileInside(enter, [SINK, String(port)]);
   await new Promise<void>((resolve, reject) => {
     child.stdout.once('data', () => resolve());
     child.once('exit', (code) => reject(new Error(`the sink ended with ${code}`)));
@@ -33,15 +21,14 @@ export async function startSink(enter: Enter, port: number): Promise<Disposable>
 }
 
 export class LoadClient implements Disposable {
-  readonly #child: Program;
+  readonly #child: ProgramInside;
   #onReport: (report: LoadReport) => void = () => {};
   #onEnd: (error: Error) => void = () => {};
 
   private constructor(enter: Enter) {
-    this.#child = spawnProgram(enter, [...NODE, GENERATOR]);
+    this.#child = startFileInside(enter, [GENERATOR]);
     createInterface(this.#child.stdout).on('line', (line) => this.#onReport(JSON.parse(line)));
     this.#child.once('exit', (code) => this.#onEnd(new Error(`the load generator ended with ${code}`)));
-    this.#child.stdin.on('error', () => {});
   }
 
   static async start(enter: Enter): Promise<LoadClient> {

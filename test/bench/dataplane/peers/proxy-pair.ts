@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Leaf, makeLeaf, makeRoot } from '../../../support/certificates.ts';
 import { eventuallyAnswers } from '../../../support/eventually.ts';
+import { type Enter, startInside } from '../../../support/program-inside.ts';
 import type { BenchSandbox } from '../bench-sandbox.ts';
-import { type Enter, spawnProgram } from '../load/load-client.ts';
 import type { Peer, PeerName } from './peer.ts';
 
 const START_DEADLINE_MS = 20_000;
@@ -43,7 +43,7 @@ export async function startProxyPair(
   const start = (name: string, enter: Enter, configuration: string) => {
     const file = join(folder, name);
     writeFileSync(file, configuration);
-    const child = spawnProgram(enter, plan.command(file));
+    const child = startInside(enter, plan.command(file));
     closing.defer(() => child.kill('SIGKILL'));
     child.stdout.resume();
     return child.pid!;

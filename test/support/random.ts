@@ -20,6 +20,16 @@ export class Random {
     return this.bits() % limit;
   }
 
+  /** The same list in another order (Fisher–Yates). */
+  shuffled<T>(list: readonly T[]): readonly T[] {
+    const result = [...list];
+    for (let i = result.length - 1; i > 0; i--) {
+      const other = this.below(i + 1);
+      [result[i], result[other]] = [result[other]!, result[i]!];
+    }
+    return result;
+  }
+
   oneOf<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }
