@@ -199,7 +199,7 @@ export class Http2FrameReader {
       case FrameType.data:
         return this.#data(input);
       case FrameType.headers:
-        return this.#headers(input);
+        return this.#isPortionOver() ? this.#putOff() : this.#headers(input);
       case FrameType.continuation:
         return this.#continuation(input);
       case FrameType.pushPromise:
@@ -209,6 +209,19 @@ export class Http2FrameReader {
       default:
         return this.#type > FrameType.continuation ? this.#unknown(input) : this.#control(input);
     }
+  }
+
+  #isPortionOver(): boolean {
+    return this.#portionEndMs > 0 && performance.now() >= this.#portionEndMs;
+  }
+
+  /**
+   * The frame is looked at again in the next portion. Not sooner, behind the request before: its reset, which may follow at
+   * once, must be seen before an application has answered, or a flood of them looks like calls.
+   */
+  #putOff(): boolean {
+    this.#frames = FRAMES_PER_TURN;
+    return true;
   }
 
   #data(input: ByteQueue): boolean {
@@ -301,7 +314,6 @@ export class Http2FrameReader {
     if (this.#portionEndMs === 0) this.#portionEndMs = performance.now() + PORTION_MS;
     this.#sink.onHeaderBlock(block);
     block.bytes = EMPTY;
-    if (performance.now() >= this.#portionEndMs) this.#frames = FRAMES_PER_TURN;
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   FRAMES_PER_TURN,
   MAX_CONTINUATIONS,
   MAX_SETTINGS_ENTRIES,
+  PORTION_MS,
 } from '../../../src/http/http2-limits.ts';
 import { ByteQueue } from '../../../src/io/byte-queue.ts';
 import { FrameRecorder } from '../../support/frame-recorder.ts';
@@ -238,3 +239,36 @@ for (const [what, frames, expected] of [
     assert.equal(input.length, 0);
   });
 }
+
+/** An application that takes longer to be called than a portion may take. */
+class SlowRecorder extends FrameRecorder {
+  override onHeaderBlock(block: Parameters<FrameRecorder['onHeaderBlock']>[0]): void {
+    super.onHeaderBlock(block);
+    const endMs = performance.now() + 2 * PORTION_MS;
+    while (performance.now() < endMs);
+  }
+}
+
+test('a request that takes long ends the portion, but not before the reset behind it', () => {
+  const recorder = new SlowRecorder();
+  const reader = new Http2FrameReader(recorder, {
+    expectPreface: true,
+    maxFrameSize: MAX_FRAME,
+    maxHeaderBlock: 4000,
+  });
+  const requests = [1, 3, 5].flatMap((id) => [
+    frame(FrameType.headers, FrameFlag.endHeaders, id),
+    rstStream(id, 8),
+  ]);
+  const input = new ByteQueue(65_536);
+  input.append(Buffer.concat([PREFACE, settings(), ...requests]));
+  const portions = Array.from({ length: 3 }, () => {
+    const isLast = reader.read(input);
+    return [isLast, ...recorder.events.splice(0)];
+  });
+  assert.deepEqual(portions, [
+    [false, 'settings ', 'headers 1 false ', 'rst 1 8'],
+    [false, 'headers 3 false ', 'rst 3 8'],
+    [true, 'headers 5 false ', 'rst 5 8'],
+  ]);
+});
