@@ -10,7 +10,7 @@ shift
 # Far beyond the slowest: a file takes up to five minutes, a ring up to fifteen.
 test_limit_ms=900000
 ring_limit_seconds=2400
-reporter=$(dirname "$0")/failed-files-reporter.ts
+reporter=$(cd "$(dirname "$0")" && pwd)/failed-files-reporter.ts
 failed=$(mktemp)
 trap 'rm -f "$failed"' EXIT
 run() {
