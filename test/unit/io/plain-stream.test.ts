@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { AmbitError } from '../../../src/base/errors.ts';
+import { Lane } from '../../../src/io/lane.ts';
 import { PlainStream } from '../../../src/io/plain-stream.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
@@ -58,6 +59,41 @@ test('what is appended before the connection stands is sent when it does', async
   await near.untilClosed();
   listener.close();
 });
+
+/** Takes one byte at a time, and leaves the rest to another turn. */
+class Nibbler extends StreamRecorder<PlainStream> {
+  nibbled = '';
+
+  override onInput(): void {
+    const { input } = this.stream;
+    this.nibbled += String.fromCharCode(input.buffer.bytes[input.start]!);
+    input.consume(1);
+    if (input.length > 0) this.stream.yieldInput();
+  }
+}
+
+for (const [where, lane] of [
+  ['on its own', undefined],
+  ['in a lane', new Lane(reactor, () => {})],
+] as const) {
+  test(`a stream ${where} offers again what was left, before the end and with nothing more from the peer`, async () => {
+    const far = new Nibbler();
+    const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
+      far.stream = new PlainStream(socket, far, lane);
+    });
+    const near = new StreamRecorder<PlainStream>();
+    near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
+    near.send('first');
+    await until(() => far.nibbled === 'first');
+    near.send(' and last');
+    near.stream.shutdownOutput();
+    await until(() => far.inputEnded);
+    assert.equal(far.nibbled, 'first and last');
+    far.stream.close();
+    await near.untilClosed();
+    listener.close();
+  });
+}
 
 test('a failed connection closes the stream once, without opening it', async () => {
   const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, () => {});
