@@ -35,18 +35,19 @@ test('a hundred requests, one after the other, need no connections of their own'
 
 test('the kernel asks whether a silent server is still there after half a minute', async (t) => {
   const { server, client } = await connected(t);
-  let port = 0;
-  server.other = ({ request, response }) => {
-    port = request.socket.remotePort ?? 0;
+  const ports: number[] = [];
+  server.other = ({ request: { socket }, response }) => {
+    ports.push(socket.remotePort ?? 0, socket.localPort ?? 0);
     response.writeHead(200).flushHeaders();
   };
   const stream = await client.stream({ path: '/watch' });
-  // proc(5): the local address, and later the timer: 02 is keep-alive, its time in hundredths of a second.
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  // proc(5): both addresses, since others may use the same port to elsewhere, and later the timer: 02 is keep-alive,
+  // its time in hundredths of a second.
+  const pair = ports.map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   const row = readFileSync('/proc/self/net/tcp', 'utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .find((fields) => fields[1]?.endsWith(local));
+    .find((fields) => fields[1] === pair[0] && fields[2] === pair[1]);
   const [timer, time = ''] = row?.[5]?.split(':') ?? [];
   assert.equal(timer, '02');
   const seconds = Number.parseInt(time, 16) / 100;
