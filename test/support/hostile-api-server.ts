@@ -69,6 +69,8 @@ export class HostileApiServer implements AsyncDisposable {
   readonly #objects = new Map<string, StoredObject>();
   readonly #events: StoredEvent[] = [];
   readonly #watchers = new Set<ServerResponse>();
+  /** Where pages that were promised begin. */
+  readonly #continuations = new Set<string>();
   /** By the port of the peer: the TCP sockets below TLS. */
   readonly #sockets = new Map<number, Socket>();
   #version = 1000;
@@ -183,10 +185,13 @@ export class HostileApiServer implements AsyncDisposable {
   /** Serves a list as it should be. */
   answerList({ response, query }: Exchange): void {
     const limit = Number(query.get('limit') ?? 0) || Number.POSITIVE_INFINITY;
-    const from = Number(query.get('continue') ?? 0);
+    const token = query.get('continue');
+    if (token !== null && !this.#continuations.has(token)) return answerStatus(response, 410, 'Expired');
+    const from = Number(token ?? 0);
     const all = [...this.#objects.values()];
     const items = all.slice(from, from + limit);
     const rest = from + items.length < all.length ? String(from + items.length) : undefined;
+    if (rest !== undefined) this.#continuations.add(rest);
     const metadata = { resourceVersion: String(this.#version), continue: rest };
     answerJson(response, 200, { kind: 'ThingList', apiVersion: 'test.example/v1', metadata, items });
   }
