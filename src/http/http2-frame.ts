@@ -39,6 +39,21 @@ export const CLIENT_PREFACE: Uint8Array = Uint8Array.from('PRI * HTTP/2.0\r\n\r\
   character.charCodeAt(0),
 );
 
+/** The nine octets in front of each payload; `length` is that of the payload. */
+export interface FrameHeader {
+  length: number;
+  type: number;
+  flags: number;
+  streamId: number;
+}
+
+export function getFrameHeader(bytes: Uint8Array, offset: number, into: FrameHeader): void {
+  into.length = (bytes[offset]! << 16) | (bytes[offset + 1]! << 8) | bytes[offset + 2]!;
+  into.type = bytes[offset + 3]!;
+  into.flags = bytes[offset + 4]!;
+  into.streamId = getUint31(bytes, offset + 5);
+}
+
 /** Writes a frame header but for the stream; the payload belongs at `offset + FRAME_HEADER_BYTES`. */
 export function putFrameHeader(
   bytes: Uint8Array,

@@ -1,11 +1,11 @@
 /** The receiving half of a connection: what each frame means for the streams (RFC 9113 §5, §6, §8). */
 
 import type { NativeBuffer } from '../sys/native-buffer.ts';
+import type { FrameSink, HeaderBlock } from './frame-sink.ts';
 import { type HeaderList, headerValue } from './header-list.ts';
 import { type HeaderBlockOutcome, HpackDecoder } from './hpack-decoder.ts';
 import type { FloodCause, Http2Counters } from './http2-counters.ts';
 import { Http2ErrorCode } from './http2-error-code.ts';
-import type { FrameSink, HeaderBlock } from './http2-frame-reader.ts';
 import { type FloodKind, MAX_HEADER_FIELDS } from './http2-limits.ts';
 import type { Http2Sender } from './http2-sender.ts';
 import { HEADER_TABLE_BYTES, type Http2Settings } from './http2-settings.ts';

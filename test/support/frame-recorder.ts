@@ -1,7 +1,7 @@
 /** What a reader of HTTP/2 frames reports, as text. */
 
 import assert from 'node:assert/strict';
-import type { FrameSink } from '../../src/http/http2-frame-reader.ts';
+import type { FrameSink } from '../../src/http/frame-sink.ts';
 
 /** Writes down every event as text; DATA is written as a whole, however it was cut. */
 export class FrameRecorder implements FrameSink {
