@@ -13,6 +13,12 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+/** Addresses met lately: each connection tells of three, and a text that is made anew is hashed anew by every map. */
+const ipv4Texts = new Map<number, IpAddress>();
+const MAX_IPV4_TEXTS = 4096;
+
 export function familyOf(ip: IpAddress): IpFamily {
   return ip.includes(':') ? 6 : 4;
 }
@@ -40,22 +46,57 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
 
 /** 4 or 16 bytes, network order. */
 export function ipToBytes(ip: IpAddress): Uint8Array {
-  return familyOf(ip) === 6 ? ipv6Bytes(ip) : Uint8Array.from(ip.split('.'), Number);
+  if (familyOf(ip) === 6) return ipv6Bytes(ip);
+  const bytes = new Uint8Array(4);
+  writeIpv4(ip, bytes, 0);
+  return bytes;
+}
+
+/** The four bytes of an IPv4 address, at the offset. */
+export function writeIpv4(ip: IpAddress, into: Uint8Array, offset: number): void {
+  let at = offset;
+  let value = 0;
+  for (let i = 0; i < ip.length; i++) {
+    const code = ip.charCodeAt(i);
+    if (code !== DOT) {
+      value = value * 10 + code - ZERO;
+      continue;
+    }
+    into[at++] = value;
+    value = 0;
+  }
+  into[at] = value;
 }
 
 /** The address held by 4 or 16 bytes in network order; undefined for any other length. */
 export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
-  if (bytes.length === 4) return bytes.join('.') as IpAddress;
-  if (bytes.length !== 16) return undefined;
-  if (isMapped(bytes)) return bytes.subarray(12).join('.') as IpAddress;
+  if (bytes.length === 4) return ipv4At(bytes, 0);
+  return bytes.length === 16 ? ipv6At(bytes, 0) : undefined;
+}
+
+/** Of the four bytes at the offset. */
+export function ipv4At(bytes: Uint8Array, offset: number): IpAddress {
+  const word =
+    (bytes[offset]! << 24) | (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+  const known = ipv4Texts.get(word);
+  if (known !== undefined) return known;
+  if (ipv4Texts.size >= MAX_IPV4_TEXTS) ipv4Texts.clear();
+  const text = bytes.subarray(offset, offset + 4).join('.') as IpAddress;
+  ipv4Texts.set(word, text);
+  return text;
+}
+
+/** Of the sixteen bytes at the offset. */
+export function ipv6At(bytes: Uint8Array, offset: number): IpAddress {
+  if (isMapped(bytes, offset)) return ipv4At(bytes, offset + 12);
   const groups: number[] = [];
-  for (let i = 0; i < 16; i += 2) groups.push((bytes[i]! << 8) | bytes[i + 1]!);
+  for (let i = offset; i < offset + 16; i += 2) groups.push((bytes[i]! << 8) | bytes[i + 1]!);
   return compress(groups) as IpAddress;
 }
 
-function isMapped(bytes: Uint8Array): boolean {
-  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
-  return bytes[10] === 0xff && bytes[11] === 0xff;
+function isMapped(bytes: Uint8Array, offset: number): boolean {
+  for (let i = offset; i < offset + 10; i++) if (bytes[i] !== 0) return false;
+  return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
 /** RFC 5952 §4.2: the longest run of two or more zero groups becomes `::`, the first one on a tie. */

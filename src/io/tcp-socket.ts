@@ -226,7 +226,7 @@ export class TcpSocket implements EventHandler {
   /** Where the connection was headed before it was redirected here, as the kernel's connection tracking knows it. */
   originalDestination(): SocketAddress | undefined {
     if (this.#fd < 0) return undefined;
-    return sockets.originalDestinationOf(this.#fd, familyOf(this.localAddress.ip));
+    return sockets.originalDestinationOf(this.#fd, familyOf(this.remoteAddress.ip));
   }
 
   onEvents(events: number): void {

@@ -1,12 +1,12 @@
 /** Socket addresses as the kernel reads and writes them. */
 
 import type { IpFamily, SocketAddress } from '../base/ip.ts';
-import { familyOf, ipFromBytes, ipToBytes } from '../base/ip.ts';
+import { familyOf, ipToBytes, ipv4At, ipv6At, writeIpv4 } from '../base/ip.ts';
 import { AF_INET, AF_INET6, AF_UNIX, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_UN } from './layouts.ts';
 import { addressOf, NativeBuffer } from './native-buffer.ts';
 
 /** What a socket has instead of an address once nobody can ask the kernel any more. */
-export const UNKNOWN_ADDRESS: SocketAddress = { ip: ipFromBytes(new Uint8Array(4))!, port: 0 };
+export const UNKNOWN_ADDRESS: SocketAddress = { ip: ipv4At(new Uint8Array(4), 0), port: 0 };
 
 /** Room for one address of any family, with its length beside it: the two arguments of accept4, getsockname, … */
 export class AddressCell {
@@ -26,9 +26,8 @@ export class AddressCell {
     const { view, bytes } = this.#memory;
     const family = view.getUint16(0, true);
     if (family !== AF_INET && family !== AF_INET6) return undefined;
-    const start = family === AF_INET ? SOCKADDR_IN.address : SOCKADDR_IN6.address;
-    const ip = ipFromBytes(bytes.subarray(start, start + (family === AF_INET ? 4 : 16)));
-    return { ip: ip!, port: view.getUint16(SOCKADDR_IN.port, false) };
+    const ip = family === AF_INET ? ipv4At(bytes, SOCKADDR_IN.address) : ipv6At(bytes, SOCKADDR_IN6.address);
+    return { ip, port: view.getUint16(SOCKADDR_IN.port, false) };
   }
 
   /** Writes an address for a socket of the given family (IPv4 on an IPv6 socket becomes mapped); returns its length. */
@@ -36,15 +35,18 @@ export class AddressCell {
     const { view, bytes } = this.#memory;
     bytes.fill(0);
     view.setUint16(SOCKADDR_IN.port, address.port, false);
-    const ip = ipToBytes(address.ip);
     if (family === 4) {
       view.setUint16(SOCKADDR_IN.family, AF_INET, true);
-      bytes.set(ip.subarray(0, 4), SOCKADDR_IN.address);
+      writeIpv4(address.ip, bytes, SOCKADDR_IN.address);
       return SOCKADDR_IN.size;
     }
     view.setUint16(SOCKADDR_IN6.family, AF_INET6, true);
-    if (familyOf(address.ip) === 4) bytes.set([0xff, 0xff], SOCKADDR_IN6.address + 10);
-    bytes.set(ip, SOCKADDR_IN6.address + 16 - ip.length);
+    if (familyOf(address.ip) === 6) {
+      bytes.set(ipToBytes(address.ip), SOCKADDR_IN6.address);
+    } else {
+      bytes.set([0xff, 0xff], SOCKADDR_IN6.address + 10);
+      writeIpv4(address.ip, bytes, SOCKADDR_IN6.address + 12);
+    }
     return SOCKADDR_IN6.size;
   }
 

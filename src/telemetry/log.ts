@@ -11,12 +11,16 @@ export type LogFormat = 'plain' | 'json';
 const BATCH_MS = 20;
 /** And this much of it at most, in characters. */
 const BATCH_CHARACTERS = 64 * 1024;
+/** Between fields. */
+const SEPARATORS: Readonly<Record<LogFormat, string>> = { plain: ' ', json: ',' };
 
 let format: LogFormat = process.env.LOG_FORMAT === 'json' ? 'json' : 'plain';
 let defaultLevel: LogLevel = 'info';
 const scopeLevels = new Map<string, LogLevel>();
 const loggers = new Map<string, Logger>();
 let batch = '';
+let stampedMs = 0;
+let stamp = '';
 let batchTimer: NodeJS.Timeout | undefined;
 let sink: (text: string) => void = (text) => writeAll(1, text);
 
@@ -57,8 +61,43 @@ export class Logger {
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
     if (!this.enabled(level)) return;
-    append(formatLine(format, new Date().toISOString(), level, this.scope, message, fields));
+    this.#write(level, message, fields === undefined ? '' : fieldsText(format, fields));
+  }
+
+  /** A line whose fields are those of all the parts, in their order. */
+  logParts(level: LogLevel, message: string, parts: readonly (LogFields | SharedFields)[]): void {
+    if (!this.enabled(level)) return;
+    let text = '';
+    for (const part of parts) {
+      const more = part instanceof SharedFields ? part.text : fieldsText(format, part);
+      text = text === '' || more === '' ? text + more : `${text}${SEPARATORS[format]}${more}`;
+    }
+    this.#write(level, message, text);
+  }
+
+  #write(level: LogLevel, message: string, fields: string): void {
+    append(lineOf(format, timeStamp(), level, this.scope, message, fields));
     if (level === 'error') flushLog();
+  }
+}
+
+/** Fields that many lines have in common: turned into text once. */
+export class SharedFields {
+  readonly #fields: LogFields;
+  #format: LogFormat | undefined;
+  #text = '';
+
+  constructor(fields: LogFields) {
+    this.#fields = fields;
+  }
+
+  /** As in a line of the format in force. */
+  get text(): string {
+    if (this.#format !== format) {
+      this.#format = format;
+      this.#text = fieldsText(format, this.#fields);
+    }
+    return this.#text;
   }
 }
 
@@ -134,17 +173,44 @@ export function formatLine(
   message: string,
   fields?: LogFields,
 ): string {
-  if (lineFormat === 'json') return `${JSON.stringify({ level, time, scope, message, ...fields })}\n`;
-  let line = `${time}\t${level}\t${scope}\t${oneLine(message)}`;
-  if (fields !== undefined) {
-    let separator = '\t';
-    for (const [key, value] of Object.entries(fields)) {
-      if (value === undefined) continue;
-      line += `${separator}${key}=${typeof value === 'string' ? quoteIfNeeded(value) : value}`;
-      separator = ' ';
-    }
+  const text = fields === undefined ? '' : fieldsText(lineFormat, fields);
+  return lineOf(lineFormat, time, level, scope, message, text);
+}
+
+function lineOf(
+  lineFormat: LogFormat,
+  time: string,
+  level: LogLevel,
+  scope: string,
+  message: string,
+  fields: string,
+): string {
+  const more = fields === '' ? '' : `${lineFormat === 'json' ? ',' : '\t'}${fields}`;
+  if (lineFormat === 'json') {
+    return `{"level":"${level}","time":"${time}","scope":"${scope}","message":${JSON.stringify(message)}${more}}\n`;
   }
-  return `${line}\n`;
+  return `${time}\t${level}\t${scope}\t${oneLine(message)}${more}\n`;
+}
+
+/** Fields as they are within a line. */
+function fieldsText(lineFormat: LogFormat, fields: LogFields): string {
+  if (lineFormat === 'json') return JSON.stringify(fields).slice(1, -1);
+  const parts: string[] = [];
+  for (const key in fields) {
+    const value = fields[key];
+    if (value !== undefined) parts.push(`${key}=${typeof value === 'string' ? quoteIfNeeded(value) : value}`);
+  }
+  return parts.join(SEPARATORS.plain);
+}
+
+/** Of now, in milliseconds: lines often come by the dozen in one of them. */
+function timeStamp(): string {
+  const nowMs = Date.now();
+  if (nowMs !== stampedMs) {
+    stampedMs = nowMs;
+    stamp = new Date(nowMs).toISOString();
+  }
+  return stamp;
 }
 
 /** A peer's text must not be able to forge a second line or a field. */

@@ -8,7 +8,8 @@ import type { SeriesStore } from '../../telemetry/series-store.ts';
 import { responseFlagOf } from '../errors.ts';
 import { logCompleted, logFailed, logOpened } from '../telemetry/access-log.ts';
 import type { ConnectionAddresses, ConnectionParties, Reporter } from '../telemetry/connection-parties.ts';
-import { type ByteTotals, countFailure, TrafficSeries } from '../telemetry/traffic-series.ts';
+import { type KnownParties, PartiesTable } from '../telemetry/parties-table.ts';
+import { type ByteTotals, ConnectionTraffic, countFailure } from '../telemetry/traffic-series.ts';
 import type { ConnectionProtocol, ConnectionSummary } from './messages.ts';
 
 /** What the policies of the destination judge an inbound connection by. */
@@ -32,7 +33,8 @@ export interface ConnectionDescription {
 export class TrackedConnection {
   readonly description: ConnectionDescription;
   readonly #tracker: ConnectionTracker;
-  readonly #traffic: TrafficSeries;
+  readonly #parties: ConnectionParties;
+  readonly #traffic: ConnectionTraffic;
   readonly #openedAtMs: number;
   readonly #totals: ByteTotals;
   readonly #cut: (error: AmbitError) => void;
@@ -43,13 +45,15 @@ export class TrackedConnection {
     description: ConnectionDescription,
     relay: { readonly totals: ByteTotals; readonly cut: (error: AmbitError) => void },
   ) {
+    const { parties, series } = tracker.partiesOf(description);
     this.description = description;
+    this.#parties = parties;
     this.#tracker = tracker;
     this.#totals = relay.totals;
     this.#cut = relay.cut;
     this.#openedAtMs = tracker.clock();
-    this.#traffic = new TrafficSeries(tracker.store, description.parties);
-    logOpened(description.parties, description.addresses);
+    this.#traffic = new ConnectionTraffic(series);
+    logOpened(parties, description.addresses);
   }
 
   /** Ends the connection from our side; `ended` follows when its sockets are closed. */
@@ -65,12 +69,12 @@ export class TrackedConnection {
   ended(error: AmbitError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    const { parties, addresses } = this.description;
+    const parties = this.#parties;
     this.reportBytes();
     this.#traffic.closed();
     this.#tracker.forget(this);
     if (error !== undefined) countFailure(this.#tracker.store, parties, responseFlagOf(error));
-    logCompleted(parties, addresses, {
+    logCompleted(parties, this.description.addresses, {
       bytesReceived: this.#totals.received,
       bytesSent: this.#totals.sent,
       durationMs: this.#tracker.clock() - this.#openedAtMs,
@@ -94,6 +98,7 @@ export class TrackedConnection {
 export class ConnectionTracker {
   readonly store: SeriesStore;
   readonly clock: () => number;
+  readonly #parties: PartiesTable;
   readonly #connections = new Set<TrackedConnection>();
   readonly #perPod = new KeyCounts();
   readonly #beginningPerPod = new KeyCounts();
@@ -103,6 +108,11 @@ export class ConnectionTracker {
   constructor(store: SeriesStore, clock: () => number) {
     this.store = store;
     this.clock = clock;
+    this.#parties = new PartiesTable(store);
+  }
+
+  partiesOf(description: ConnectionDescription): KnownParties {
+    return this.#parties.of(description.parties);
   }
 
   get size(): number {

@@ -2,11 +2,10 @@
 
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../base/ip.ts';
-import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import type { SpiffeId } from '../../base/spiffe-id.ts';
 import type { TcpSocket, TcpSocketHandler } from '../../io/tcp-socket.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import {
-  type GatewayDecision,
   type OutboundDecision,
   resolveOutbound,
   withResolvedAddress,
@@ -21,7 +20,7 @@ import { MAX_DIAL_ATTEMPTS } from './limits.ts';
 import { relayPlain } from './plain-relay.ts';
 import { illegalPorts } from './reactor-context.ts';
 import type { ServedPod } from './served-pod.ts';
-import type { InnerWish, OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
+import type { OpenTunnel, TunnelDialer } from './tunnel-dialer.ts';
 
 type Decision = Exclude<OutboundDecision, { kind: 'refused' }>;
 
@@ -83,8 +82,8 @@ export class OutboundConnection implements TcpSocketHandler {
   /** A connection to a port of the proxy in this very pod, which no redirection rule sends here. */
   #isSelfCall(): boolean {
     const { ip, port } = this.#destination;
-    const here = ip === this.#socket.localAddress.ip || ip === '127.0.0.1' || ip === '::1';
-    return here && illegalPorts(this.#pod.context.config).has(port);
+    if (!illegalPorts(this.#pod.context.config).has(port)) return false;
+    return ip === this.#socket.localAddress.ip || ip === '127.0.0.1' || ip === '::1';
   }
 
   /** If no other endpoint is left, the failure of the one that was tried is what the operator wants to read. */
@@ -133,9 +132,9 @@ export class OutboundConnection implements TcpSocketHandler {
       authority,
       source: this.#source!,
       sourceAddress: this.#socket.remoteAddress,
-      expectedIdentities: identitiesIn(decision.expectedIdentities),
+      expectedIdentities: decision.expectedIdentities,
       serviceHostname: decision.service?.hostname,
-      ...(decision.kind === 'gateway' && { inner: innerOf(decision) }),
+      ...(decision.kind === 'gateway' && { inner: decision.inner }),
     };
     this.#cancelDial = this.#tunnels.open(tunnel, {
       onOpen: (open) => this.#onTunnel(decision, address, { ...open, authority }),
@@ -232,15 +231,6 @@ export class OutboundConnection implements TcpSocketHandler {
       },
     };
   }
-}
-
-/** A name that is no SPIFFE ID cannot be anybody's and is left out. */
-function identitiesIn(uris: readonly string[]): SpiffeId[] {
-  return uris.flatMap((uri) => parseSpiffeId(uri) ?? []);
-}
-
-function innerOf({ inner }: GatewayDecision): InnerWish {
-  return { ...inner, expectedIdentities: identitiesIn(inner.expectedIdentities) };
 }
 
 function serviceName(service: Service | undefined): ConnectionParties['service'] {

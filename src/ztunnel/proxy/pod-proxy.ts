@@ -44,6 +44,9 @@ export class PodProxy implements ServedPod {
   readonly info: PodInfo;
   readonly limits: LimitReporter;
   readonly held: HeldAccount;
+  readonly identity: SpiffeId;
+  readonly identityUri: string;
+  readonly workloadUid: string;
   readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
   readonly #isSelf: boolean;
@@ -59,6 +62,10 @@ export class PodProxy implements ServedPod {
   constructor(context: ReactorContext, info: PodInfo, namespaceFd: number | undefined) {
     this.context = context;
     this.info = info;
+    const { namespace, name, serviceAccount } = info;
+    this.identity = { trustDomain: context.config.trustDomain, namespace, serviceAccount };
+    this.identityUri = formatSpiffeId(this.identity);
+    this.workloadUid = `${context.config.clusterId}//Pod/${namespace}/${name}`;
     this.limits = new LimitReporter(context, info);
     this.held = new HeldAccount(MAX_HELD_BYTES_PER_POD, () => this.limits.reached('held_bytes_per_pod'));
     this.#isSelf = namespaceFd === undefined;
@@ -70,19 +77,6 @@ export class PodProxy implements ServedPod {
 
   get namespace(): NetworkNamespace {
     return this.#namespace;
-  }
-
-  get identity(): SpiffeId {
-    const { namespace, serviceAccount } = this.info;
-    return { trustDomain: this.context.config.trustDomain, namespace, serviceAccount };
-  }
-
-  get identityUri(): string {
-    return formatSpiffeId(this.identity);
-  }
-
-  get workloadUid(): string {
-    return `${this.context.config.clusterId}//Pod/${this.info.namespace}/${this.info.name}`;
   }
 
   get workload(): Workload | undefined {

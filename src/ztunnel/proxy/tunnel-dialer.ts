@@ -2,7 +2,7 @@
 
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from '../../base/ip.ts';
-import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
+import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import type { Baggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, connectHeaders } from '../../hbone/connect-request.ts';
 import { type ConnectTarget, parseConnectTarget } from '../../hbone/connect-target.ts';
@@ -28,7 +28,8 @@ export interface TunnelWish {
   readonly source: Workload;
   /** The application's end of the captured connection. */
   readonly sourceAddress: SocketAddress;
-  readonly expectedIdentities: readonly SpiffeId[];
+  /** SPIFFE IDs. */
+  readonly expectedIdentities: readonly string[];
   readonly serviceHostname: string | undefined;
   /** Set for a workload on another network: the tunnel inside the tunnel to its gateway. */
   readonly inner?: InnerWish | undefined;
@@ -36,7 +37,7 @@ export interface TunnelWish {
 
 export interface InnerWish {
   readonly authority: string;
-  readonly expectedIdentities: readonly SpiffeId[];
+  readonly expectedIdentities: readonly string[];
   /** Value of x-forwarded-network. */
   readonly forwardedNetwork: string;
 }
@@ -125,6 +126,7 @@ export class TunnelDialer {
   #nest(outer: Tunnel, wish: TunnelWish, inner: InnerWish, callbacks: TunnelCallbacks): () => void {
     const { context, identityUri } = this.#pod;
     const peer: DialKey['peer'] = { identity: undefined, chain: [] };
+    const expected = identitiesIn(inner.expectedIdentities);
     const contexts = context.tls.require(identityUri);
     const nested = new NestedTunnel({
       reactor: context.reactor,
@@ -132,7 +134,7 @@ export class TunnelDialer {
       outer,
       remote: wish.address,
       secure: (socket, handler) => TlsStream.client(socket, contexts.client, handler),
-      verifyPeer: (chain) => this.#verifyPeer(peer, inner.expectedIdentities, chain),
+      verifyPeer: (chain) => this.#verifyPeer(peer, expected, chain),
       headers: headersOf({ ...wish, authority: inner.authority }, inner.forwardedNetwork),
       handler: {
         onTunnel: (tunnel) =>
@@ -145,7 +147,7 @@ export class TunnelDialer {
 
   /** One key object for each destination, so that the peer found by a handshake is known to every tunnel on it. */
   #keyOf(wish: TunnelWish): DialKey {
-    const expectedIdentities = wish.expectedIdentities.map(formatSpiffeId);
+    const { expectedIdentities } = wish;
     const name = `${formatSocketAddress(wish.address)} ${expectedIdentities.join(' ')}`;
     let key = this.#keys.get(name);
     if (key === undefined) {
@@ -155,7 +157,7 @@ export class TunnelDialer {
         expectedIdentities,
         destination: wish.address,
         sourceIp: wish.sourceAddress.ip,
-        expected: wish.expectedIdentities,
+        expected: identitiesIn(expectedIdentities),
         peer: { identity: undefined, chain: [] },
       };
       this.#keys.set(name, key);
@@ -186,6 +188,11 @@ export class TunnelDialer {
 
 /** Destinations remembered at a time; forgetting them costs nothing but a little memory once more. */
 const MAX_KEYS = 10_000;
+
+/** A name that is no SPIFFE ID cannot be anybody's and is left out. */
+function identitiesIn(uris: readonly string[]): SpiffeId[] {
+  return uris.flatMap((uri) => parseSpiffeId(uri) ?? []);
+}
 
 function isContexts(result: ContextPair | AmbitError): result is ContextPair {
   return 'client' in result;

@@ -3,7 +3,7 @@
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId } from '../../base/spiffe-id.ts';
-import { type LogFields, logger } from '../../telemetry/log.ts';
+import { type LogFields, logger, SharedFields } from '../../telemetry/log.ts';
 import type { ConnectionAddresses, ConnectionParties } from './connection-parties.ts';
 
 const log = logger('access');
@@ -28,10 +28,15 @@ export function logCompleted(
 ): void {
   const level = outcome.error === undefined ? 'info' : 'error';
   if (!log.enabled(level)) return;
-  log.log(level, 'connection complete', {
-    ...describe(parties, addresses),
-    ...describeOutcome(parties, outcome),
-  });
+  const { ofSource, ofDestination } = textOf(parties);
+  const parts = [
+    { 'src.addr': formatSocketAddress(addresses.source) },
+    ofSource,
+    destinationAddress(addresses),
+    ofDestination,
+    describeOutcome(parties, outcome),
+  ];
+  log.logParts(level, 'connection complete', parts);
 }
 
 /** A connection that never came about. */
@@ -46,22 +51,57 @@ export function logFailed(
 }
 
 function describe(parties: ConnectionParties, addresses: ConnectionAddresses): LogFields {
-  const { source, destination, sourceIdentity, destinationIdentity } = parties;
   return {
     'src.addr': formatSocketAddress(addresses.source),
+    ...describeSource(parties),
+    ...destinationAddress(addresses),
+    ...describeDestination(parties),
+  };
+}
+
+function describeSource({ source, sourceIdentity }: ConnectionParties): LogFields {
+  return {
     'src.workload': source?.name,
     'src.namespace': source?.namespace ?? sourceIdentity?.namespace,
     'src.identity': sourceIdentity && formatSpiffeId(sourceIdentity),
     'src.cluster': source?.clusterId,
-    'dst.addr': formatSocketAddress(addresses.destination),
-    'dst.hbone_addr': addresses.hboneTarget,
-    'dst.service': parties.service?.hostname,
+  };
+}
+
+function destinationAddress({ destination, hboneTarget }: ConnectionAddresses): LogFields {
+  return { 'dst.addr': formatSocketAddress(destination), 'dst.hbone_addr': hboneTarget };
+}
+
+function describeDestination(parties: ConnectionParties): LogFields {
+  const { destination, destinationIdentity, service, reporter } = parties;
+  return {
+    'dst.service': service?.hostname,
     'dst.workload': destination?.name,
     'dst.namespace': destination?.namespace,
     'dst.identity': destinationIdentity && formatSpiffeId(destinationIdentity),
     'dst.cluster': destination?.clusterId,
-    direction: parties.reporter === 'source' ? 'outbound' : 'inbound',
+    direction: reporter === 'source' ? 'outbound' : 'inbound',
   };
+}
+
+interface PartiesText {
+  readonly ofSource: SharedFields;
+  readonly ofDestination: SharedFields;
+}
+
+/** What lines of the same parties say of them. */
+const texts = new WeakMap<ConnectionParties, PartiesText>();
+
+function textOf(parties: ConnectionParties): PartiesText {
+  let text = texts.get(parties);
+  if (text === undefined) {
+    text = {
+      ofSource: new SharedFields(describeSource(parties)),
+      ofDestination: new SharedFields(describeDestination(parties)),
+    };
+    texts.set(parties, text);
+  }
+  return text;
 }
 
 /** Sent and received are seen from the reporter: a client's proxy sends what a server's proxy receives. */

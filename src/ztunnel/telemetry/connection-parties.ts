@@ -30,6 +30,30 @@ export interface ConnectionAddresses {
   readonly hboneTarget: string | undefined;
 }
 
+/** Whether connections of these are told of alike. Workloads are replaced when they change, never changed. */
+export function sameParties(a: ConnectionParties, b: ConnectionParties): boolean {
+  return (
+    a.reporter === b.reporter &&
+    a.source === b.source &&
+    a.destination === b.destination &&
+    sameIdentity(a.sourceIdentity, b.sourceIdentity) &&
+    sameIdentity(a.destinationIdentity, b.destinationIdentity) &&
+    sameService(a.service, b.service)
+  );
+}
+
+function sameIdentity(a: SpiffeId | undefined, b: SpiffeId | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.trustDomain === b.trustDomain && a.namespace === b.namespace && a.serviceAccount === b.serviceAccount
+  );
+}
+
+function sameService(a: ServiceName | undefined, b: ServiceName | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.namespace === b.namespace && a.name === b.name && a.hostname === b.hostname;
+}
+
 const UNKNOWN = 'unknown';
 
 /** Values of TRAFFIC_LABELS in their order, with `-` as response flag. */

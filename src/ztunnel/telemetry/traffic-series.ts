@@ -1,4 +1,4 @@
-/** The traffic metrics of one connection: its series are looked up once, when it opens. */
+/** The traffic metrics of connections. Their labels are many and long, so the series of two parties are looked up once. */
 
 import type { SeriesStore } from '../../telemetry/series-store.ts';
 import { type ConnectionParties, trafficLabels } from './connection-parties.ts';
@@ -16,33 +16,50 @@ export interface ByteTotals {
   readonly sent: number;
 }
 
-/** Counts one connection from its opening to its end; bytes may be reported as often as one likes. */
+/** The series of all connections between the same parties, each made on first use. */
 export class TrafficSeries {
-  readonly #store: SeriesStore;
+  readonly store: SeriesStore;
   readonly #labels: readonly string[];
-  readonly #receivedSlot: number;
-  readonly #sentSlot: number;
+  readonly #slots = new Map<string, number>();
+
+  constructor(store: SeriesStore, parties: ConnectionParties) {
+    this.store = store;
+    this.#labels = trafficLabels(parties, '-');
+  }
+
+  add(metric: string, amount: number): void {
+    let slot = this.#slots.get(metric);
+    if (slot === undefined) {
+      slot = this.store.series(metric, this.#labels);
+      this.#slots.set(metric, slot);
+    }
+    this.store.add(slot, amount);
+  }
+}
+
+/** Counts one connection from its opening to its end; bytes may be reported as often as one likes. */
+export class ConnectionTraffic {
+  readonly #series: TrafficSeries;
   #received = 0;
   #sent = 0;
 
-  constructor(store: SeriesStore, parties: ConnectionParties) {
-    this.#store = store;
-    this.#labels = trafficLabels(parties, '-');
-    this.#receivedSlot = store.series(BYTES_RECEIVED, this.#labels);
-    this.#sentSlot = store.series(BYTES_SENT, this.#labels);
-    store.add(store.series(CONNECTIONS_OPENED, this.#labels), 1);
+  constructor(series: TrafficSeries) {
+    this.#series = series;
+    series.add(CONNECTIONS_OPENED, 1);
+    series.add(BYTES_RECEIVED, 0);
+    series.add(BYTES_SENT, 0);
   }
 
   /** Adds what has been moved since the last report. */
-  report(totals: ByteTotals): void {
-    this.#store.add(this.#receivedSlot, totals.received - this.#received);
-    this.#store.add(this.#sentSlot, totals.sent - this.#sent);
-    this.#received = totals.received;
-    this.#sent = totals.sent;
+  report({ received, sent }: ByteTotals): void {
+    if (received !== this.#received) this.#series.add(BYTES_RECEIVED, received - this.#received);
+    if (sent !== this.#sent) this.#series.add(BYTES_SENT, sent - this.#sent);
+    this.#received = received;
+    this.#sent = sent;
   }
 
   closed(): void {
-    this.#store.add(this.#store.series(CONNECTIONS_CLOSED, this.#labels), 1);
+    this.#series.add(CONNECTIONS_CLOSED, 1);
   }
 }
 

@@ -6,6 +6,8 @@ import {
   logger,
   logLevels,
   resetLogLevels,
+  SharedFields,
+  setLogFormat,
   setLogLevels,
   setLogSink,
 } from '../../../src/telemetry/log.ts';
@@ -68,4 +70,21 @@ test('lines below the level are not written, and the others come in order', () =
     text.split('\n').map((line) => line.split('\t')[3]),
     ['one', 'two', undefined],
   );
+});
+
+test('a line may consist of parts, some of which many lines have in common, in either format', () => {
+  const shared = new SharedFields({ who: 'a b', nobody: undefined });
+  const write = () => collect(() => logger('t').logParts('info', 'm', [{ n: 1 }, shared, {}, { z: 'end' }]));
+  try {
+    for (let i = 0; i < 2; i++) {
+      setLogFormat('plain');
+      assert.match(write(), /\tinfo\tt\tm\tn=1 who="a b" z=end\n$/);
+      setLogFormat('json');
+      const { time, ...rest } = JSON.parse(write());
+      assert.deepEqual(rest, { level: 'info', scope: 't', message: 'm', n: 1, who: 'a b', z: 'end' });
+      assert.equal(new Date(time).toISOString(), time);
+    }
+  } finally {
+    setLogFormat('plain');
+  }
 });
