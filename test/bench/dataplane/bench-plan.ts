@@ -3,6 +3,9 @@
 export interface BenchPlan {
   /** Of every measure with peers, who take turns. */
   readonly rounds: number;
+  /** Before a measure's first round with a peer: a proxy runs for weeks, and V8 compiles what is hot only after seconds. */
+  readonly breakInMs: number;
+  /** Before each further round. */
   readonly warmupMs: number;
   readonly durationMs: number;
   readonly idleConnections: number;
@@ -13,6 +16,7 @@ export interface BenchPlan {
 /** Many short rounds: what else happens on the machine for some seconds then meets every peer alike. */
 export const FULL_PLAN: BenchPlan = {
   rounds: 5,
+  breakInMs: 2000,
   warmupMs: 300,
   durationMs: 1000,
   idleConnections: 1000,
@@ -21,6 +25,7 @@ export const FULL_PLAN: BenchPlan = {
 /** About a minute. */
 export const QUICK_PLAN: BenchPlan = {
   rounds: 3,
+  breakInMs: 500,
   warmupMs: 80,
   durationMs: 200,
   idleConnections: 1000,

@@ -105,8 +105,9 @@ async function measurePeers(
   const { plan, wants, progress } = options;
   for (const measure of measures.filter(({ ids }) => ids.some(wants))) {
     for (let round = 0; round < plan.rounds; round++) {
+      const roundPlan = round === 0 ? { ...plan, warmupMs: plan.breakInMs } : plan;
       for (const peer of peers) {
-        const values = await measure.run(peer, plan);
+        const values = await measure.run(peer, roundPlan);
         for (const [id, value] of Object.entries(values)) results.add(id, peer.name, value);
       }
     }
