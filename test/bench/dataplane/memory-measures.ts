@@ -8,8 +8,11 @@ import { memoryOf, type ProcessMemory } from './process-memory.ts';
 
 /** What is given back at all after a load is given back within it. */
 const SETTLE_MS = 1000;
-/** What the very first connections bring with them, above all the program itself, is not the price of one more. */
-const FIRST_CONNECTIONS = 100;
+/**
+ * What the first crowd brings with it (the program's pages, compiled code, V8's young generation at its full size) is not the
+ * price of one more.
+ */
+const FIRST_CONNECTIONS = 1000;
 
 /** Once for each peer, before any load, and when what a start leaves behind is cleaned up. */
 export const REST_MEASURES: readonly LoadMeasure[] = [
