@@ -31,7 +31,7 @@ const MANIFESTS = [
 export const LOAD = {
   keptConnections: 8,
   requestIntervalMs: 40,
-  callIntervalMs: 20,
+  callIntervalMs: 5,
   streams: 2,
   chunksPerTick: 8,
   lookupIntervalMs: 100,

@@ -3,9 +3,9 @@
 import { NODES, type ProxySample, type SoakResult, type SoakSample } from './run-soak.ts';
 import { growsBeyond, type Trend, trendOf } from './trend.ts';
 
-/** Until every part of the program has been compiled by the engine and every pool has its size. */
+/** Until every part of the program has been compiled by the engine, and its heap and every pool have their size. */
 export const WARM_UP_SHARE = 0.3;
-/** Leaks of 60 bytes for each of the hundred connections in a second are above it. */
+/** Leaks of 17 bytes for each of the four hundred connections in a second are above it. */
 export const MAX_MEGABYTES_PER_HOUR = 24;
 export const MAX_DESCRIPTORS_PER_HOUR = 12;
 const HOUR = 3600;
