@@ -22,7 +22,7 @@ const MANIFESTS = [
   namespaceManifest(LOAD_NAMESPACE, AMBIENT),
   ...NODES.map((node) => podManifest({ name: PODS[node], namespace: LOAD_NAMESPACE, node })),
 ];
-const LOAD = { streams: 6, chunksPerTick: 1, callIntervalMs: 60 } as const;
+const LOAD = { streams: 6, replaceAfterMs: 100, chunksPerTick: 1, callIntervalMs: 60 } as const;
 const CLOCK = join(import.meta.dirname, 'shifted-clock.ts');
 /** Freed last: a full disk has no room for a note either. */
 const BALLAST = 'ballast';
@@ -165,7 +165,7 @@ export class ChaosWorld {
     return spawnSync(program!, args).status === 0;
   }
 
-  environment(): Promise<Environment> {
+  facts(): Promise<Environment> {
     return this.session.facts();
   }
 }

@@ -128,7 +128,7 @@ export const SABOTAGE: Fault = {
   costs: 'nothing',
   deaths: [],
   inflict: async (world) => {
-    const pods = (await world.environment()).pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
+    const pods = (await world.facts()).pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
     const { enter } = pods.find(({ node }) => node === 'node1')!;
     const save = world.run(enter!, ['iptables-save']);
     world.run(enter!, ['iptables', '-t', 'nat', '-F']);
@@ -159,7 +159,7 @@ function jumpClocks(shiftMs: number) {
 
 /** By the kernel's network emulator; where it has none by a rule that drops, so that segments come out of order. */
 async function losePackets(world: ChaosWorld): Promise<void> {
-  const { enter } = (await world.environment()).nodes.find(({ name }) => name === 'node1')!;
+  const { enter } = (await world.facts()).nodes.find(({ name }) => name === 'node1')!;
   const netem = ['root', 'netem', 'delay', '5ms', 'reorder', '25%', 'loss', `${LOSS_PERCENT}%`];
   if (world.attempt(enter, ['tc', 'qdisc', 'add', 'dev', 'eth0', ...netem])) {
     await spell();

@@ -32,7 +32,7 @@ export interface Inventory {
 }
 
 export async function takeInventory(world: ChaosWorld): Promise<Inventory> {
-  const environment = await world.environment();
+  const environment = await world.facts();
   const pids = [...pidsInNamespaceOf(environment.daemon.pid).values()];
   const programs = pids.map(programOf).filter((name) => !PASSING_PROGRAMS.test(name));
   const spaces = new Set(pids.map((pid) => namespaceOf(pid, 'net')));

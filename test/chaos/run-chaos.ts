@@ -37,7 +37,7 @@ export async function runChaos(plan: ChaosPlan, progress: (line: string) => void
   const random = new Random(plan.seed);
   const trials: Trial[] = [];
   let unfinished: readonly string[] = [];
-  const space = namespaceOf((await world.environment()).daemon.pid, 'pid');
+  const space = namespaceOf((await world.facts()).daemon.pid, 'pid');
   try {
     for (const one of world.traffic) await one.recovered(0);
     const baseline = await quietInventory(world);

@@ -8,6 +8,8 @@ export interface TrafficPlan {
   readonly port: number;
   /** Connections that last; one that is cut is replaced. */
   readonly streams: number;
+  /** How long after its end. */
+  readonly replaceAfterMs: number;
   /** Of a stream: how much it sends at a time, 25 times a second; a chunk has 4 kB on average. */
   readonly chunksPerTick: number;
   /** Between the beginnings of two short connections. */
@@ -59,7 +61,6 @@ const TICK_MS = 40;
 const WINDOW_BYTES = 128 * 1024;
 /** A call that takes longer is one that failed; retransmissions of lossy links have their time. */
 const CALL_TIMEOUT_MS = 15_000;
-const REPLACE_AFTER_MS = 100;
 
 const pattern = makePattern();
 
@@ -204,7 +205,7 @@ class Traffic {
     const onOver = (ended: EndedConnection) => {
       this.#streams.delete(stream);
       tell(ended);
-      if (!this.#finishing) setTimeout(() => this.#openStream(), REPLACE_AFTER_MS);
+      if (!this.#finishing) setTimeout(() => this.#openStream(), this.#plan.replaceAfterMs);
     };
     const stream = new CheckedConnection(++this.#lastId, this.#plan, { what: 'stream', onOver });
     this.#streams.add(stream);

@@ -7,8 +7,11 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { after, before, type TestContext, test } from 'node:test';
+import { Traffic } from '../chaos/traffic.ts';
+import type { TrafficPlan } from '../chaos/traffic-main.ts';
 import { makeRoot } from '../support/certificates.ts';
 import type { StormPlan, StormReport } from '../support/connection-storm-main.ts';
+import { eventually } from '../support/eventually.ts';
 import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods, runInPod, talk } from '../support/mesh-pods.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
@@ -22,6 +25,15 @@ const REPLACEMENTS = 10;
 const MANY_PORTS =
   "sh -c 'echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range; echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse'";
 const SERVER = 'server.shop.svc.cluster.local';
+/** One that is cut is replaced at once, so that there is always one that came after the last cut. */
+const STREAMS: TrafficPlan = {
+  host: '10.0.0.2',
+  port: ECHO_PORT,
+  streams: 20,
+  replaceAfterMs: 0,
+  chunksPerTick: 1,
+  callIntervalMs: 1000,
+};
 const STORM_PLAN: StormPlan = {
   host: '10.0.0.2',
   port: ECHO_PORT,
@@ -36,6 +48,7 @@ inOwnNamespaces(
     const authority = makeRoot('mesh root');
     const servers: ReturnType<typeof createServer>[] = [];
     const proxies = new Set<ProxyProcess>();
+    let endsAtServer = 0;
     let client: LivePod;
     let server: LivePod;
     let plan: Omit<ProxyPlan, 'pods' | 'reactors'>;
@@ -48,6 +61,7 @@ inOwnNamespaces(
       await pods.redirect(client, server);
       const echo = createServer({ allowHalfOpen: true }, (socket: Socket) => {
         socket.on('error', () => socket.destroy());
+        socket.on('end', () => endsAtServer++);
         socket.pipe(socket);
       });
       servers.push(server.netns.namespace.run(() => echo.listen({ port: ECHO_PORT, backlog: 4096 })));
@@ -130,6 +144,34 @@ inOwnNamespaces(
       await Promise.all([next.stop(), still.stop()]);
       proxies.clear();
     });
+
+    for (const side of ['client', 'server'] as const) {
+      test(`at the end of the drain at the ${side} nothing ends as if it were complete, however late it came`, async (t) => {
+        const [stays, goes] = side === 'client' ? [server, client] : [client, server];
+        const still = await start(stays, 2);
+        const stopping = await ProxyProcess.start({
+          ...plan,
+          pods: [goes],
+          reactors: 2,
+          drainDeadlineMs: 500,
+        });
+        const traffic = new Traffic('client', ['ip', 'netns', 'exec', client.netns.name], STREAMS);
+        t.after(() => {
+          traffic.stop();
+          for (const proxy of [still, stopping]) proxy.kill();
+        });
+        await traffic.progressed();
+        endsAtServer = 0;
+        assert.match(await stopping.stop(), /outlived the drain/);
+        await eventually(
+          'every stream is cut, and what took its place',
+          () => traffic.ended.length >= 3 * STREAMS.streams,
+        );
+        const clean = traffic.ended.filter(({ how }) => how !== 'reset' && how !== 'refused');
+        assert.deepEqual([clean, endsAtServer], [[], 0]);
+        proxies.clear();
+      });
+    }
 
     test('without a successor a proxy that is told to stop serves new connections while others are open', async () => {
       const [one, still] = [await start(client, 2), await start(server, 2)];

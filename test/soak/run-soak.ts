@@ -33,6 +33,7 @@ export const LOAD = {
   requestIntervalMs: 40,
   callIntervalMs: 5,
   streams: 2,
+  replaceAfterMs: 100,
   chunksPerTick: 8,
   lookupIntervalMs: 100,
 } as const;

@@ -29,6 +29,11 @@ export interface ConnectionDescription {
   readonly peerChain?: readonly Uint8Array[];
 }
 
+interface BeginningConnection {
+  readonly podUid: string;
+  readonly cut: (error: AmbitError) => void;
+}
+
 /** A connection from the moment its destination is known until it has ended. */
 export class TrackedConnection {
   readonly description: ConnectionDescription;
@@ -101,6 +106,7 @@ export class ConnectionTracker {
   readonly #parties: PartiesTable;
   readonly #connections = new Set<TrackedConnection>();
   readonly #perPod = new KeyCounts();
+  readonly #beginning = new Set<BeginningConnection>();
   readonly #beginningPerPod = new KeyCounts();
   readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
 
@@ -124,14 +130,16 @@ export class ConnectionTracker {
     return this.#connections.size === 0 && this.#beginningPerPod.isEmpty;
   }
 
-  /** A connection of a pod was accepted; the result is to be called when it has come to be open, or has failed. */
-  beginning(podUid: string): () => void {
+  /**
+   * A connection of a pod was accepted; the result is to be called when it has come to be open, or has failed.
+   * @param cut makes it fail
+   */
+  beginning(podUid: string, cut: BeginningConnection['cut']): () => void {
+    const one = { podUid, cut };
+    this.#beginning.add(one);
     this.#beginningPerPod.add(podUid);
-    let isOver = false;
     return () => {
-      if (isOver) return;
-      isOver = true;
-      this.#beginningPerPod.remove(podUid);
+      if (this.#beginning.delete(one)) this.#beginningPerPod.remove(podUid);
     };
   }
 
@@ -182,6 +190,12 @@ export class ConnectionTracker {
     }
     for (const [connection, error] of doomed) connection.cut(error);
     return doomed.length;
+  }
+
+  /** Cuts everything of a pod, that which may still come to be open too. */
+  cutPod(podUid: string, error: AmbitError): void {
+    for (const one of [...this.#beginning]) if (one.podUid === podUid) one.cut(error);
+    this.cutWhere((one) => (one.podUid === podUid ? error : undefined));
   }
 
   summaries(): ConnectionSummary[] {

@@ -25,7 +25,7 @@ export class InboundPlaintext implements TcpSocketHandler {
     this.#pod = pod;
     this.#socket = socket;
     this.#destination = socket.originalDestination() ?? socket.localAddress;
-    this.#settled = pod.context.tracker.beginning(pod.info.uid);
+    this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => this.#fail(error));
     socket.handler = this;
   }
 

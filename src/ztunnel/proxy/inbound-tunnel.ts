@@ -33,6 +33,7 @@ export class InboundTunnel {
   readonly #respond: ConnectResponder;
   readonly #authority: string;
   #workload: Workload | undefined;
+  #upstream: TcpSocket | undefined;
   readonly #settled: () => void;
   #over = false;
 
@@ -41,7 +42,7 @@ export class InboundTunnel {
     this.#request = request;
     this.#respond = respond;
     this.#authority = formatConnectTarget(request.target);
-    this.#settled = pod.context.tracker.beginning(pod.info.uid);
+    this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => this.#cut(error));
   }
 
   start(): void {
@@ -88,11 +89,17 @@ export class InboundTunnel {
       onOpen: () => this.#onConnected(forward, upstream),
       onFailed: (error) => this.#fail(ConnectStatus.unavailable, error, forward),
     });
+    this.#upstream = upstream;
     this.#respond.onCancelled = () => {
       this.#end();
       // Not by FIN: sockets in TIME_WAIT use up source ports, and finding a free one among few takes milliseconds.
       upstream.abort();
     };
+  }
+
+  #cut(error: AmbitError): void {
+    this.#fail(ConnectStatus.unavailable, error, undefined);
+    this.#upstream?.abort();
   }
 
   #end(): void {

@@ -52,7 +52,7 @@ export class OutboundConnection implements TcpSocketHandler {
     this.#socket = socket;
     this.#request = request;
     this.#destination = request?.destination ?? socket.originalDestination() ?? socket.localAddress;
-    this.#settled = pod.context.tracker.beginning(pod.info.uid);
+    this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => this.#fail(error, undefined));
     socket.handler = this;
   }
 

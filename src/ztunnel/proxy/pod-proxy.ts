@@ -228,11 +228,14 @@ export class PodProxy implements ServedPod {
     this.#inbound.closeWhere(isWanted);
   }
 
-  /** Ends everything at once. */
+  /**
+   * Takes nothing more and ends everything at once, by a reset: what still stood when the process ends would be closed
+   * by the kernel, which applications take for the end of their data.
+   */
   stop(reason: AmbitError): void {
     this.stopListening();
     this.#handover?.release();
-    this.context.tracker.cutWhere((one) => (one.podUid === this.info.uid ? reason : undefined));
+    this.context.tracker.cutPod(this.info.uid, reason);
     this.#inbound.close();
     this.#tunnels.close();
   }

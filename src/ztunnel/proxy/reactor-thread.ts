@@ -145,9 +145,7 @@ class ReactorThread {
       case 'drain':
         return this.#drain();
       case 'close-all':
-        context.tracker.cutWhere(() =>
-          errors.AMBIT_DRAIN_DEADLINE('connection closed: the proxy stops and the grace period is over'),
-        );
+        return this.#closeAll();
     }
   }
 
@@ -209,6 +207,11 @@ class ReactorThread {
     this.#draining = true;
     for (const pod of this.#pods.values()) pod.handOver();
     this.#lookWhetherDrained();
+  }
+
+  #closeAll(): void {
+    const text = 'connection closed: the proxy stops and the grace period is over';
+    for (const pod of this.#pods.values()) pod.stop(errors.AMBIT_DRAIN_DEADLINE(text));
   }
 
   #lookWhetherDrained(): void {

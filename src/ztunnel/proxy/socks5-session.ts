@@ -59,7 +59,7 @@ export class Socks5Session implements TcpSocketHandler {
     this.#socket = socket;
     this.#events = events;
     this.#timer = pod.context.reactor.setTimer(REQUEST_TIMEOUT_MS, () => this.#refuse('no request in time'));
-    this.#settled = pod.context.tracker.beginning(pod.info.uid);
+    this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => socket.abort(error));
     socket.handler = this;
   }
 

@@ -115,8 +115,8 @@ test('open connections are counted by pod and by the end they are seen from', ()
 
 test('a connection counts as the pod’s from when it is accepted, so that waiting ones are limited too', () => {
   const { tracker, open } = bench();
-  const settled = tracker.beginning('u1');
-  const other = tracker.beginning('u1');
+  const settled = tracker.beginning('u1', () => {});
+  const other = tracker.beginning('u1', () => {});
   open();
   assert.deepEqual([tracker.countOf('u1'), tracker.countOf('u2')], [3, 0]);
   settled();
@@ -136,6 +136,21 @@ test('exactly the connections that the judge objects to are cut, each with its o
     [one, two, three].map((each) => each!.cuts.map((error) => error.message)),
     [['pod u1 has gone'], [], ['pod u3 has gone']],
   );
+});
+
+test('everything of a pod is cut, what may still come to be open too, and nothing of another pod', () => {
+  const { tracker, open } = bench();
+  const cut: string[] = [];
+  for (const podUid of ['u1', 'u2']) {
+    const settled = tracker.beginning(podUid, (error) => {
+      cut.push(`${podUid}: ${error.message}`);
+      settled();
+    });
+  }
+  const [one, two] = ['u1', 'u2'].map((podUid) => open({ podUid }));
+  tracker.cutPod('u1', denied);
+  assert.deepEqual([cut, one!.cuts, two!.cuts], [['u1: a policy changed'], [denied], []]);
+  assert.deepEqual([tracker.countOf('u1'), tracker.countOf('u2')], [1, 2]);
 });
 
 test('connections that end while others are cut do no harm', () => {
@@ -161,7 +176,7 @@ test('connections that end while others are cut do no harm', () => {
 test('the tracker is idle when nothing is open and nothing that was accepted may still be', () => {
   const { tracker, open } = bench();
   assert.equal(tracker.isIdle, true);
-  const settled = tracker.beginning('u1');
+  const settled = tracker.beginning('u1', () => {});
   assert.equal(tracker.isIdle, false);
   const { connection } = open();
   settled();
