@@ -4,7 +4,7 @@ import type { IpFamily, SocketAddress } from '../base/ip.ts';
 import { ERRNO } from './errno.ts';
 import * as k from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
-import { addressAt, addressOf, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
+import { addressAt, addressOf, lastingAddressOf, NativeBuffer, toUint64 } from './native-buffer.ts';
 import { AddressCell } from './socket-address.ts';
 
 /** Shared by all calls of this thread: none of them keeps it beyond its own run. */
@@ -112,18 +112,18 @@ export function shutdownWriting(fd: number): number {
 
 /** Reads into the buffer: bytes, 0 at the end of the stream, or a negated errno. */
 export function readInto(fd: number, buffer: NativeBuffer, offset: number, length: number): number {
-  return kernelResult(libc.read(fd, addressAt(buffer, offset, length), BigInt(length)));
+  return kernelResult(libc.read(fd, addressAt(buffer, offset, length), toUint64(length)));
 }
 
 /** Writes from the buffer. Node ignores SIGPIPE for the whole process, so this may be write(2). */
 export function writeFrom(fd: number, buffer: NativeBuffer, offset: number, length: number): number {
-  return kernelResult(libc.write(fd, addressAt(buffer, offset, length), BigInt(length)));
+  return kernelResult(libc.write(fd, addressAt(buffer, offset, length), toUint64(length)));
 }
 
 /** One datagram into the buffer, longer ones cut; {@link receivedFrom} then tells the sender. */
 export function receiveDatagram(fd: number, buffer: NativeBuffer): number {
   cell.reset();
-  const size = BigInt(buffer.size);
+  const size = toUint64(buffer.size);
   return kernelResult(
     libc.recvfrom(
       fd,
@@ -150,6 +150,6 @@ export function sendDatagram(
   const size = cell.write(target.address, target.family);
   const flags = k.MSG_DONTWAIT | k.MSG_NOSIGNAL;
   return kernelResult(
-    libc.sendto(fd, addressAt(buffer, 0, length), BigInt(length), flags, cell.pointer, size),
+    libc.sendto(fd, addressAt(buffer, 0, length), toUint64(length), flags, cell.pointer, size),
   );
 }

@@ -2,7 +2,7 @@
 
 import { ERRNO } from './errno.ts';
 import { kernelResult, libc } from './libc.ts';
-import { lastingAddressOf, NativeBuffer } from './native-buffer.ts';
+import { lastingAddressOf, NativeBuffer, toUint64 } from './native-buffer.ts';
 import { openssl } from './openssl.ts';
 
 /** Plaintext that one seal may hand over, in bytes: the capacity of a stream's output queue. */
@@ -44,7 +44,7 @@ export class TlsOutput {
     for (;;) {
       const length = openssl.BIO_nread0(this.#outgoing, firstCell);
       if (length <= 0) return 0;
-      const sent = kernelResult(libc.write(fd, cells.view.getBigUint64(0, true), BigInt(length)));
+      const sent = kernelResult(libc.write(fd, cells.view.getBigUint64(0, true), toUint64(length)));
       if (sent < 0) return sent;
       openssl.BIO_nread(this.#outgoing, firstCell, sent);
       if (sent < length) return -ERRNO.EAGAIN;
