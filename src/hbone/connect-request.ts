@@ -2,8 +2,8 @@
 
 import type { SocketAddress } from '../base/ip.ts';
 import { type HeaderField, type HeaderList, headerValue } from '../http/header-list.ts';
-import { type Baggage, formatBaggage, parseBaggage } from './baggage.ts';
-import { type ConnectTarget, formatConnectTarget, parseConnectTarget } from './connect-target.ts';
+import { type Baggage, parseBaggage } from './baggage.ts';
+import { type ConnectTarget, parseConnectTarget } from './connect-target.ts';
 import { formatForwarded, parseForwardedHost } from './forwarded.ts';
 import { parseTraceparent } from './trace-context.ts';
 
@@ -20,16 +20,17 @@ export const ConnectStatus = {
 
 /** What an outbound proxy says about a connection. */
 export interface ConnectRequest {
-  readonly target: ConnectTarget;
-  /** The source workload. */
-  readonly baggage?: Baggage;
+  /** Where the tunnel leads: a {@link ConnectTarget} as text. */
+  readonly authority: string;
+  /** Of the source workload, from {@link formatBaggage}. */
+  readonly baggage?: string | undefined;
   /** The application's end of the captured connection. */
   readonly source?: SocketAddress;
   /** The service that was meant, when it was one. */
-  readonly serviceHostname?: string;
+  readonly serviceHostname?: string | undefined;
   readonly traceparent?: string;
   /** The network of the source; only on the inner request of a tunnel within a tunnel. */
-  readonly sourceNetwork?: string;
+  readonly sourceNetwork?: string | undefined;
 }
 
 /** What an inbound proxy reads out of a request; everything but the target is a claim of the peer. */
@@ -45,10 +46,9 @@ export interface ReceivedConnect {
 export function connectHeaders(request: ConnectRequest): HeaderList {
   const headers: HeaderField[] = [
     [':method', 'CONNECT'],
-    [':authority', formatConnectTarget(request.target)],
+    [':authority', request.authority],
   ];
-  const baggage = request.baggage === undefined ? undefined : formatBaggage(request.baggage);
-  if (baggage !== undefined) headers.push(['baggage', baggage]);
+  if (request.baggage !== undefined) headers.push(['baggage', request.baggage]);
   if (request.source !== undefined) {
     headers.push(['forwarded', formatForwarded(request.source, request.serviceHostname)]);
   }
@@ -57,23 +57,29 @@ export function connectHeaders(request: ConnectRequest): HeaderList {
   return headers;
 }
 
-/** Undefined for anything that must be answered with 400: not CONNECT, or no target. */
+/**
+ * Undefined for anything that must be answered with 400: not CONNECT, or no target. What is said for telemetry only is
+ * read when somebody asks.
+ */
 export function parseConnectHeaders(headers: HeaderList): ReceivedConnect | undefined {
   if (headerValue(headers, ':method') !== 'CONNECT') return undefined;
   const target = parseConnectTarget(headerValue(headers, ':authority') ?? '');
   if (target === undefined) return undefined;
   return {
     target,
-    baggage: parseBaggage(allValues(headers, 'baggage')),
+    get baggage() {
+      return parseBaggage(allValues(headers, 'baggage'));
+    },
     serviceHostname: parseForwardedHost(allValues(headers, 'forwarded')),
-    traceparent: parseTraceparent(headerValue(headers, 'traceparent') ?? ''),
+    get traceparent() {
+      return parseTraceparent(headerValue(headers, 'traceparent') ?? '');
+    },
     sourceNetwork: headerValue(headers, 'x-forwarded-network'),
   };
 }
 
-/** @param destination the workload that the tunnel leads to, for the other side's telemetry. */
-export function responseHeaders(status: number, destination?: Baggage): HeaderList {
-  const baggage = destination === undefined ? undefined : formatBaggage(destination);
+/** @param baggage of the workload that the tunnel leads to, for the other side's telemetry. */
+export function responseHeaders(status: number, baggage?: string): HeaderList {
   const headers: HeaderField[] = [[':status', String(status)]];
   if (baggage !== undefined) headers.push(['baggage', baggage]);
   return headers;

@@ -1,6 +1,7 @@
 /** One HTTP/2 connection on which an outbound proxy opens tunnels. */
 
 import type { AmbitError } from '../base/errors.ts';
+import type { SocketAddress } from '../base/ip.ts';
 import { type HeaderList, headerValue } from '../http/header-list.ts';
 import { Http2Connection } from '../http/http2-connection.ts';
 import type { Http2Counters } from '../http/http2-counters.ts';
@@ -125,14 +126,13 @@ export class HboneClient {
 /** A CONNECT request that waits for its answer. */
 export class PendingTunnel implements Http2StreamHandler {
   readonly #handler: ConnectHandler;
-  readonly #peer: string;
+  readonly #peerAddress: SocketAddress;
   readonly #timer: Timer;
   readonly #early = new HeldBytes();
   #stream: Http2Stream | undefined;
 
   constructor(connection: ByteStream, handler: ConnectHandler) {
-    const { ip, port } = connection.remoteAddress;
-    this.#peer = `${ip} port ${port}`;
+    this.#peerAddress = connection.remoteAddress;
     this.#handler = handler;
     this.#timer = connection.reactor.setTimer(RESPONSE_TIMEOUT_MS, () => this.#onTimeout());
   }
@@ -181,6 +181,10 @@ export class PendingTunnel implements Http2StreamHandler {
       cause,
     );
     this.#handler.onFailed(error, { nothingMoved });
+  }
+
+  get #peer(): string {
+    return `${this.#peerAddress.ip} port ${this.#peerAddress.port}`;
   }
 
   #onTimeout(): void {

@@ -37,6 +37,8 @@ export interface HbonePoolOptions<Key extends PoolKey> {
 export class HbonePool<Key extends PoolKey> {
   readonly #options: HbonePoolOptions<Key>;
   readonly #entries = new Map<string, HbonePoolEntry>();
+  /** Callers have one key for many tunnels. */
+  readonly #names = new WeakMap<Key, string>();
   #closed = false;
 
   constructor(options: HbonePoolOptions<Key>) {
@@ -85,13 +87,22 @@ export class HbonePool<Key extends PoolKey> {
   }
 
   #entryFor(key: Key): HbonePoolEntry {
-    const name = keyName(key);
+    const name = this.#nameOf(key);
     let entry = this.#entries.get(name);
     if (entry === undefined) {
       entry = this.#newEntry(key, name);
       this.#entries.set(name, entry);
     }
     return entry;
+  }
+
+  #nameOf(key: Key): string {
+    let name = this.#names.get(key);
+    if (name === undefined) {
+      name = keyName(key);
+      this.#names.set(key, name);
+    }
+    return name;
   }
 
   #newEntry(key: Key, name: string): HbonePoolEntry {

@@ -87,7 +87,7 @@ export class HboneServerConnection<Peer> {
     const pending = new PendingConnect(stream, this.#stream.reactor, this.#options.held);
     const request = parseConnectHeaders(headers);
     if (request === undefined) pending.refuse(ConnectStatus.badRequest);
-    else this.#options.onConnect({ ...request, connection: this }, pending);
+    else this.#options.onConnect(Object.assign(request, { connection: this }), pending);
     // An answer at once has made somebody else the handler.
     return stream.handler;
   }

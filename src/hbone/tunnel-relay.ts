@@ -236,7 +236,8 @@ export class TunnelRelay implements Http2StreamHandler {
     }
     if (this.#socketShut) return;
     this.#socketShut = true;
-    this.#socket.shutdownWrite();
+    // Otherwise it is closed at once, which says the same.
+    if (!this.#socketEnded) this.#socket.shutdownWrite();
     this.#finishIfDone();
   }
 

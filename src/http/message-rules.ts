@@ -28,10 +28,15 @@ interface PseudoFields {
   status?: string;
 }
 
-const PSEUDO_KEYS: Readonly<Record<MessageKind, Readonly<Record<string, keyof PseudoFields>>>> = {
-  request: { ':method': 'method', ':scheme': 'scheme', ':authority': 'authority', ':path': 'path' },
-  response: { ':status': 'status' },
-  trailers: {},
+const PSEUDO_KEYS: Readonly<Record<MessageKind, ReadonlyMap<string, keyof PseudoFields>>> = {
+  request: new Map([
+    [':method', 'method'],
+    [':scheme', 'scheme'],
+    [':authority', 'authority'],
+    [':path', 'path'],
+  ]),
+  response: new Map([[':status', 'status']]),
+  trailers: new Map(),
 };
 
 /** Why the message is malformed, or undefined when it is not. */
@@ -46,7 +51,7 @@ export function messageFault(kind: MessageKind, headers: HeaderList): string | u
       if (fault !== undefined) return fault;
       continue;
     }
-    const key = Object.hasOwn(PSEUDO_KEYS[kind], name) ? PSEUDO_KEYS[kind][name] : undefined;
+    const key = PSEUDO_KEYS[kind].get(name);
     if (regular) return 'a pseudo-header field comes after a regular one';
     if (key === undefined) return 'a pseudo-header field does not belong here';
     if (pseudo[key] !== undefined) return 'a pseudo-header field comes twice';

@@ -1,7 +1,7 @@
 /** Two small proxies with an HBONE connection between them: what goes into one port comes out at an application. */
 
 import type { AmbitError } from '../../src/base/errors.ts';
-import type { IpAddress, SocketAddress } from '../../src/base/ip.ts';
+import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../src/base/ip.ts';
 import { ConnectStatus, connectHeaders, responseHeaders } from '../../src/hbone/connect-request.ts';
 import { HbonePool, type PoolKey } from '../../src/hbone/hbone-pool.ts';
 import { HboneServer } from '../../src/hbone/hbone-server.ts';
@@ -153,8 +153,8 @@ export class TunnelPair {
   }
 
   #capture(socket: TcpSocket): void {
-    const target = { kind: 'address', address: this.application } as const;
-    const headers = connectHeaders({ target, source: socket.remoteAddress });
+    const authority = formatSocketAddress(this.application);
+    const headers = connectHeaders({ authority, source: socket.remoteAddress });
     const request = this.pool.connect(this.key, headers, {
       onTunnel: (tunnel) => this.relay(socket, tunnel, this.outboundEnds),
       onFailed: (error) => {
@@ -176,7 +176,7 @@ export class TunnelPair {
       {},
       {
         onConnected: () => {
-          const tunnel = respond.accept(responseHeaders(ConnectStatus.ok, { workload: 'cart' }));
+          const tunnel = respond.accept(responseHeaders(ConnectStatus.ok, 'service.name=cart'));
           if (tunnel === undefined) socket.close();
           else this.relay(socket, tunnel, this.inboundEnds);
         },

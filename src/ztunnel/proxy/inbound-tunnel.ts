@@ -3,7 +3,6 @@
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
-import type { Baggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, responseHeaders } from '../../hbone/connect-request.ts';
 import { formatConnectTarget } from '../../hbone/connect-target.ts';
 import type { InboundConnect } from '../../hbone/hbone-server-connection.ts';
@@ -122,7 +121,7 @@ export class InboundTunnel {
     this.#end();
     if (!this.#sendProxyHeader(forward, upstream)) return upstream.abort();
     const { config } = this.#pod.context;
-    const described: Baggage | undefined = config.responseBaggage ? baggageOf(this.#workload!) : undefined;
+    const described = config.responseBaggage ? baggageOf(this.#workload!) : undefined;
     const tunnel = this.#respond.accept(responseHeaders(ConnectStatus.ok, described));
     if (tunnel === undefined) return upstream.abort();
     relayTunnel(this.#pod, { socket: upstream, tunnel }, this.#describe(forward));

@@ -1,11 +1,10 @@
 /** Opens HBONE tunnels for one pod: its certificate, its pool of connections, the CONNECT request. */
 
 import type { AmbitError } from '../../base/errors.ts';
-import { formatSocketAddress, parseSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
-import type { Baggage } from '../../hbone/baggage.ts';
+import { formatBaggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, connectHeaders } from '../../hbone/connect-request.ts';
-import { type ConnectTarget, parseConnectTarget } from '../../hbone/connect-target.ts';
 import { HbonePool, type PoolKey } from '../../hbone/hbone-pool.ts';
 import { NestedTunnel } from '../../hbone/nested-tunnel.ts';
 import type { SecureStream } from '../../hbone/secure-stream.ts';
@@ -200,22 +199,30 @@ function isContexts(result: ContextPair | AmbitError): result is ContextPair {
 
 function headersOf(wish: TunnelWish, sourceNetwork?: string): HeaderList {
   return connectHeaders({
-    target: targetOf(wish.authority),
+    authority: wish.authority,
     baggage: baggageOf(wish.source),
     source: wish.sourceAddress,
-    ...(wish.serviceHostname !== undefined && { serviceHostname: wish.serviceHostname }),
+    serviceHostname: wish.serviceHostname,
     traceparent: newTraceparent(),
-    ...(sourceNetwork !== undefined && { sourceNetwork }),
+    sourceNetwork,
   });
 }
 
-function targetOf(authority: string): ConnectTarget {
-  return parseConnectTarget(authority) ?? { kind: 'address', address: parseSocketAddress(authority)! };
-}
+/** Workloads are replaced when they change, never changed. */
+const baggages = new WeakMap<Workload, { readonly text: string | undefined }>();
 
 /** How a proxy describes a workload to another one. */
-export function baggageOf(workload: Workload): Baggage {
-  return {
+export function baggageOf(workload: Workload): string | undefined {
+  let known = baggages.get(workload);
+  if (known === undefined) {
+    known = { text: describe(workload) };
+    baggages.set(workload, known);
+  }
+  return known.text;
+}
+
+function describe(workload: Workload): string | undefined {
+  return formatBaggage({
     cluster: workload.clusterId,
     namespace: workload.namespace,
     workloadType: workload.workloadType.toLowerCase(),
@@ -224,5 +231,5 @@ export function baggageOf(workload: Workload): Baggage {
     version: workload.canonicalRevision,
     region: workload.locality.region,
     zone: workload.locality.zone,
-  };
+  });
 }

@@ -193,8 +193,8 @@ describe('a request', () => {
   test('carries what the outbound proxy knows, in the order of Istio, and reads back', () => {
     const traceparent = newTraceparent();
     const headers = connectHeaders({
-      target: { kind: 'address', address: parseSocketAddress('10.9.8.7:8080')! },
-      baggage: { namespace: 'shop', workload: 'front', workloadType: 'pod' },
+      authority: '10.9.8.7:8080',
+      baggage: formatBaggage({ namespace: 'shop', workload: 'front', workloadType: 'pod' }),
       source,
       serviceHostname: 'cart.shop.svc.cluster.local',
       traceparent,
@@ -223,10 +223,7 @@ describe('a request', () => {
       [':method', 'CONNECT'],
       [':authority', 'cart.shop:80'],
     ];
-    assert.deepEqual(
-      connectHeaders({ target: { kind: 'hostname', hostname: 'cart.shop', port: 80 } }),
-      headers,
-    );
+    assert.deepEqual(connectHeaders({ authority: 'cart.shop:80' }), headers);
     assert.deepEqual(parseConnectHeaders(headers)!.baggage, {});
   });
 
@@ -259,7 +256,7 @@ describe('a request', () => {
 
   test('is answered with a status, and the destination where there is one', () => {
     assert.deepEqual(responseHeaders(503), [[':status', '503']]);
-    assert.deepEqual(responseHeaders(200, { service: 'cart' }), [
+    assert.deepEqual(responseHeaders(200, formatBaggage({ service: 'cart' })), [
       [':status', '200'],
       ['baggage', 'service.name=cart'],
     ]);

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { AmbitError } from '../../../src/base/errors.ts';
+import { formatSocketAddress } from '../../../src/base/ip.ts';
 import { connectHeaders } from '../../../src/hbone/connect-request.ts';
 import type { ConnectHandler } from '../../../src/hbone/hbone-client.ts';
 import { NestedTunnel } from '../../../src/hbone/nested-tunnel.ts';
@@ -83,7 +84,7 @@ function openThrough(
       attempt.error = error;
     },
   };
-  const to = (pair: TunnelPair) => connectHeaders({ target: { kind: 'address', address: pair.application } });
+  const to = (pair: TunnelPair) => connectHeaders({ authority: formatSocketAddress(pair.application) });
   gateway.pool.connect(gateway.key, to(gateway), {
     onTunnel: (outer) => {
       attempt.nested = new NestedTunnel({
