@@ -88,7 +88,9 @@ export class HpackEncoder {
   #literal(literal: Literal, nameIndex: number, field: HeaderField): void {
     this.#integer(literal.pattern, literal.bits, nameIndex);
     if (nameIndex === 0) this.#string(field[0]);
-    this.#string(field[1]);
+    // What is sent once would be coded, and decoded, once for each message.
+    if (literal === WITHOUT_INDEXING) this.#plain(field[1]);
+    else this.#string(field[1]);
   }
 
   #dynamicIndex(field: HeaderField): number {
@@ -125,6 +127,10 @@ export class HpackEncoder {
       this.#at = huffmanEncode(text, this.#out, this.#at);
       return;
     }
+    this.#plain(text);
+  }
+
+  #plain(text: string): void {
     this.#integer(0, 7, text.length);
     for (let i = 0; i < text.length; i++) this.#out[this.#at++] = octetOf(text.charCodeAt(i));
   }

@@ -189,14 +189,14 @@ export function serviceOfInbound(
   podPort: number,
   forwardedHost?: string,
 ): Service | undefined {
-  const records = local.services
-    .keys()
-    .map((name) => state.serviceIndex.get(name))
-    .filter((record) => record?.service !== undefined)
-    .toArray() as ServiceRecord[];
-  const named = forwardedHost && records.find((record) => record.service!.hostname === forwardedHost);
-  const leading = named || records.find((record) => leadsTo(record, local, podPort));
-  return leading?.service;
+  let leading: Service | undefined;
+  for (const name of local.services.keys()) {
+    const record = state.serviceIndex.get(name);
+    if (record?.service === undefined) continue;
+    if (record.service.hostname === forwardedHost) return record.service;
+    if (leading === undefined && leadsTo(record, local, podPort)) leading = record.service;
+  }
+  return leading;
 }
 
 function leadsTo(record: ServiceRecord, local: Workload, podPort: number): boolean {
