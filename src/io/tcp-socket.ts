@@ -284,7 +284,8 @@ export class TcpSocket implements EventHandler {
 
   /** Whether the connection is open now. */
   #finishConnect(events: number): boolean {
-    const result = sockets.takeSocketError(this.#fd);
+    const isBroken = (events & (HANGUP | EVENT_FAILED)) !== 0;
+    const result = isBroken ? sockets.takeSocketError(this.#fd) : 0;
     if (result === 0 && (events & WRITABLE) === 0) return false;
     this.#connectTimer?.cancel();
     this.#connectTimer = undefined;
