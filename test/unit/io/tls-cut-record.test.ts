@@ -59,25 +59,45 @@ async function valve(
   };
 }
 
-/** A sealed record of 16 KiB of TLS 1.3: header, content, content type, tag. */
-const RECORD = 5 + 16_384 + 1 + 16;
+/** Octets of a record: what it may carry at most, and header and tag with what the version adds to them. */
+const CONTENT = 16_384;
 
-for (const firstPart of [1, 5, 6, 9000, RECORD - 1, RECORD, RECORD + 5, 2 * RECORD + 3]) {
-  test(`input goes on behind a record that came in two parts, the first of ${firstPart} bytes`, () =>
-    transferCut(firstPart));
+interface Form {
+  readonly name: string;
+  /** With it OpenSSL takes the records apart, else we do. */
+  readonly tls12: boolean;
+  readonly version: 'TLSv1.2' | 'TLSv1.3';
+  readonly overhead: number;
 }
 
-test('input goes on behind a record of which a part waited while the handler took nothing', () =>
-  transferCut(16 * RECORD + 1000, 262_144));
+const FORMS: readonly Form[] = [
+  // The type of the content is within.
+  { name: 'TLS 1.3', tls12: false, version: 'TLSv1.3', overhead: 5 + 1 + 16 },
+  { name: 'TLS 1.3 of OpenSSL', tls12: true, version: 'TLSv1.3', overhead: 5 + 1 + 16 },
+  // The nonce of AES-GCM is on the wire (RFC 5288 §3).
+  { name: 'TLS 1.2 of OpenSSL', tls12: true, version: 'TLSv1.2', overhead: 5 + 8 + 16 },
+];
+
+for (const form of FORMS) {
+  const record = form.overhead + CONTENT;
+  for (const firstPart of [1, 5, 6, 9000, record - 1, record, record + 5, 2 * record + 3]) {
+    test(`${form.name}: input goes on behind a record that came in two parts, the first of ${firstPart} bytes`, () =>
+      transferCut(form, firstPart));
+  }
+
+  test(`${form.name}: input goes on behind a record of which a part waited while the handler took nothing`, () =>
+    transferCut(form, 16 * record + 1000, 16 * CONTENT));
+}
 
 /** The handler takes nothing before `waitFor` bytes are there and everything else has been sent. */
-async function transferCut(firstPart: number, waitFor = 0): Promise<void> {
+async function transferCut(form: Form, firstPart: number, waitFor = 0): Promise<void> {
   const context = new TlsContext({
     role: 'server',
     certificateChainPem: leaf.chainPem,
     privateKeyPem: leaf.privateKeyPem,
     alpn: ['h2'],
     requirePeerCertificate: false,
+    tls12: form.tls12,
   });
   const hash = createHash('sha256');
   let received = 0;
@@ -113,19 +133,23 @@ async function transferCut(firstPart: number, waitFor = 0): Promise<void> {
     host: '127.0.0.1',
     ca: root.certificatePem,
     checkServerIdentity: () => undefined,
+    maxVersion: form.version,
+    ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256',
   });
   cleanups.push(() => client.destroy());
   await within(once(client, 'secureConnect'));
+  assert.equal(client.getProtocol(), form.version);
   await until(() => opened);
   const body = randomBytes(120_000 + waitFor);
-  const sealed = body.length + Math.ceil(body.length / 16_384) * 22;
+  const sealed = body.length + Math.ceil(body.length / CONTENT) * form.overhead;
   through.open(0);
   client.write(body);
   await until(() => through.pending() >= sealed);
   // The server reads the first part and meets the end of what is there.
   through.open(firstPart);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  if (waitFor === 0) assert.equal(received, Math.floor(firstPart / RECORD) * 16_384);
+  const whole = Math.floor(firstPart / (form.overhead + CONTENT)) * CONTENT;
+  if (waitFor === 0) await until(() => received === whole);
   else await until(() => server!.input.length === waitFor);
   through.open(Number.POSITIVE_INFINITY);
   if (!consuming) {
