@@ -46,7 +46,7 @@ test-netns: setup ## Tests in real network namespaces, and the demo
 test-package: setup ## Tests of the image and the npm package as they are given to users
 	@scripts/run-ring.sh 1 $(PACKAGE_TESTS)
 
-test-interop: setup ## Tests against Envoy, nghttp2, node:http2, h2spec and Istio's own message types; the last two need Go
+test-interop: setup ## Tests against Envoy, nghttp2, node:http2; with Go also h2spec, Helm and Istio's own message types
 	@scripts/run-interop.sh $(INTEROP_TESTS)
 
 kubernetes: setup ## Builds Kubernetes, etcd and CoreDNS from their Go modules, once for each version
