@@ -6,14 +6,7 @@ import fc from 'fast-check';
 import { CniError } from '../../../../src/cni/plugin/cni-error.ts';
 import { isJsonObject, readInvocation, SUPPORTED_VERSIONS } from '../../../../src/cni/plugin/invocation.ts';
 import { pluginEntry, readPluginConfig } from '../../../../src/cni/plugin/plugin-config.ts';
-
-const ENVIRONMENT = {
-  CNI_COMMAND: 'ADD',
-  CNI_CONTAINERID: 'abc',
-  CNI_NETNS: '/run/netns/a',
-  CNI_IFNAME: 'eth0',
-  CNI_PATH: '/opt/cni/bin',
-};
+import { CNI_ENVIRONMENT } from '../../../support/cni-environment.ts';
 
 test('any text for a configuration, and any environment, is read or refused with a number of the specification', () => {
   const texts = fc.oneof(fc.json(), fc.string(), fc.constantFrom(...SUPPORTED_VERSIONS).map(versionOnly));
@@ -27,7 +20,7 @@ test('any text for a configuration, and any environment, is read or refused with
   fc.assert(
     fc.property(texts, environments, (text, environment) => {
       try {
-        readInvocation({ ...ENVIRONMENT, ...environment }, text);
+        readInvocation({ ...CNI_ENVIRONMENT, ...environment }, text);
       } catch (thrown) {
         assert.ok(thrown instanceof CniError, String(thrown));
       }
@@ -44,7 +37,7 @@ test('arguments are pairs between semicolons, whatever else is between them', ()
   fc.assert(
     fc.property(fc.dictionary(word, fc.stringMatching(/^[^;]{0,10}$/)), fc.array(word), (pairs, noise) => {
       const given = [...noise, ...Object.entries(pairs).map(([name, value]) => `${name}=${value}`)].join(';');
-      const { args } = readInvocation({ ...ENVIRONMENT, CNI_ARGS: given }, versionOnly('1.0.0'));
+      const { args } = readInvocation({ ...CNI_ENVIRONMENT, CNI_ARGS: given }, versionOnly('1.0.0'));
       assert.deepEqual(Object.fromEntries(args), { ...pairs });
     }),
   );
