@@ -1,13 +1,12 @@
 /** `make attack`: runs the drills one after the other, prints what each has come to, and fails if one was not withstood. */
 
-import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runInOwnNamespaces } from '../support/own-namespaces.ts';
 import { AttackWorld } from './attack-world.ts';
 import { type Drill, type DrillResult, runDrill } from './drill.ts';
 import { ALL_DRILLS, warmUp } from './drills.ts';
-import { NICENESS } from './niceness.ts';
 import { formatTable } from './report.ts';
+import { standBack } from './stand-back.ts';
 
 const TIMES = { quietMs: 3000, attackMs: 5000 };
 const USAGE = `Usage: attack-main.ts [-o table|json] [--only REGEX]
@@ -16,7 +15,7 @@ Attacks a node proxy in network namespaces of its own. Exit code 1 if a drill wa
 
 async function runAll(drills: readonly Drill[]): Promise<DrillResult[]> {
   const world = await AttackWorld.start();
-  setPriority(NICENESS);
+  standBack(process.pid);
   const results: DrillResult[] = [];
   try {
     await warmUp(world);

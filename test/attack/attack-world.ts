@@ -1,14 +1,13 @@
 /** Two nodes for the drills: one is attacked, the other one's well-behaved pod calls a neighbour of the victim. */
 
-import { setPriority } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CertificateAuthority, type Leaf, makeLeaf, makeRoot } from '../support/certificates.ts';
 import type { Target } from '../support/hostile-peer.ts';
 import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods } from '../support/mesh-pods.ts';
-import { NICENESS } from './niceness.ts';
 import { NodeProcess } from './node-process.ts';
 import { Pacer } from './pacer.ts';
+import { standBack } from './stand-back.ts';
 
 export const APP_PORT = 8080;
 /** What asks for a tunnel to the victim's application. */
@@ -72,7 +71,7 @@ export class AttackWorld {
     const node = await NodeProcess.start({ ...plan, pods: attacked });
     const servers = await Promise.all(attacked.map((pod) => Pacer.serve(pod, APP_PORT)));
     // An application that is called too often is the victim's own trouble, and not what is measured.
-    setPriority(servers[0]!.pid, NICENESS);
+    standBack(servers[0]!.pid);
     const pacer = await Pacer.call(client, { host: '10.0.0.3', port: APP_PORT }, CALLS_PER_SECOND);
     await delay(WARM_UP_MS);
     return new AttackWorld({ scene, node, pacer, authority }, [far, ...servers]);

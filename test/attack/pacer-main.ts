@@ -2,16 +2,14 @@
 
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { percentileOf } from '../bench/percentile.ts';
 
 /** What a client has seen since it was asked last; times in milliseconds. */
 export interface PaceReport {
   readonly calls: number;
-  readonly p50: number;
   readonly p99: number;
-  readonly max: number;
   /** Of calls on open connections and of new connections, by what went wrong. */
   readonly failures: readonly string[];
-  readonly newConnections: number;
 }
 
 /** First byte of a connection that wants bytes without end; any other is echoed. */
@@ -49,7 +47,6 @@ function pour(socket: Socket, bytes: Buffer): void {
 
 let latencies: number[] = [];
 let failures: string[] = [];
-let newConnections = 0;
 
 /** One connection of the client; answers come in the order of the calls. */
 class Line {
@@ -85,7 +82,6 @@ class Line {
 
 function connectAnew(host: string, port: number): void {
   const socket = connect({ host, port, noDelay: true, timeout: TIMEOUT_MS });
-  newConnections++;
   socket.write('n');
   socket.once('data', () => socket.destroy());
   socket.on('timeout', () => socket.destroy(new Error('no answer')));
@@ -94,18 +90,13 @@ function connectAnew(host: string, port: number): void {
 
 function report(): PaceReport {
   const sorted = latencies.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const result = {
     calls: sorted.length,
-    p50: at(0.5),
-    p99: at(0.99),
-    max: at(1),
+    p99: percentileOf(sorted, 0.99) ?? 0,
     failures: failures.slice(0, 20),
-    newConnections,
   };
   latencies = [];
   failures = [];
-  newConnections = 0;
   return result;
 }
 
