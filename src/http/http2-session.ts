@@ -143,14 +143,14 @@ export class Http2Session implements StreamOwner, ReceiverHost {
     if (this.#ended) return;
     this.#ended = true;
     this.#reader.stop();
-    for (const stream of [...this.table.all()]) {
+    for (const stream of this.table.all()) {
       this.#close(stream, 'reset-by-us', { errorCode, origin: 'connection', cause });
     }
   }
 
   /** The peer has said that it never handled these (RFC 9113 §6.8). */
   dropUnhandled(lastStreamId: number): void {
-    for (const stream of [...this.table.all()]) {
+    for (const stream of this.table.all()) {
       if (stream.id <= lastStreamId) continue;
       this.#close(stream, 'reset-by-peer', { errorCode: Http2ErrorCode.refusedStream, origin: 'goaway' });
     }

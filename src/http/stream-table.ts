@@ -3,6 +3,7 @@
 import { MAX_STREAM_ID } from './http2-frame.ts';
 import { REMEMBERED_STREAMS } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { StreamMap } from './stream-map.ts';
 
 /**
  * How a stream that is not open came to be so (RFC 9113 §5.1). `idle` includes identifiers that were skipped;
@@ -15,7 +16,7 @@ const ENDINGS: readonly StreamEnding[] = ['ended', 'reset-by-us', 'reset-by-peer
 
 export class StreamTable {
   readonly #isServer: boolean;
-  readonly #open = new Map<number, Http2Stream>();
+  readonly #open = new StreamMap();
   /** A ring of the last streams that closed, and how (an index of ENDINGS). */
   readonly #closedIds = new Int32Array(REMEMBERED_STREAMS);
   readonly #endings = new Uint8Array(REMEMBERED_STREAMS);
@@ -45,7 +46,7 @@ export class StreamTable {
     return this.#nextOwnId > MAX_STREAM_ID;
   }
 
-  all(): IterableIterator<Http2Stream> {
+  all(): Http2Stream[] {
     return this.#open.values();
   }
 
@@ -74,7 +75,7 @@ export class StreamTable {
   }
 
   add(stream: Http2Stream): void {
-    this.#open.set(stream.id, stream);
+    this.#open.add(stream);
     this.#recent = stream;
   }
 

@@ -1,5 +1,6 @@
 /** Every open connection of one reactor thread: live byte counts, re-evaluation of verdicts, cutting. */
 
+import { DenseSet, type Placed } from '../../base/dense-set.ts';
 import type { AmbitError } from '../../base/errors.ts';
 import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import { KeyCounts } from '../../base/key-counts.ts';
@@ -29,13 +30,14 @@ export interface ConnectionDescription {
   readonly peerChain?: readonly Uint8Array[];
 }
 
-interface BeginningConnection {
+interface BeginningConnection extends Placed {
   readonly podUid: string;
   readonly cut: (error: AmbitError) => void;
 }
 
 /** A connection from the moment its destination is known until it has ended. */
-export class TrackedConnection {
+export class TrackedConnection implements Placed {
+  place = -1;
   readonly description: ConnectionDescription;
   readonly #tracker: ConnectionTracker;
   readonly #parties: ConnectionParties;
@@ -104,9 +106,9 @@ export class ConnectionTracker {
   readonly store: SeriesStore;
   readonly clock: () => number;
   readonly #parties: PartiesTable;
-  readonly #connections = new Set<TrackedConnection>();
+  readonly #connections = new DenseSet<TrackedConnection>();
   readonly #perPod = new KeyCounts();
-  readonly #beginning = new Set<BeginningConnection>();
+  readonly #beginning = new DenseSet<BeginningConnection>();
   readonly #beginningPerPod = new KeyCounts();
   readonly #perReporter: Record<Reporter, number> = { source: 0, destination: 0 };
 
@@ -135,7 +137,7 @@ export class ConnectionTracker {
    * @param cut makes it fail
    */
   beginning(podUid: string, cut: BeginningConnection['cut']): () => void {
-    const one = { podUid, cut };
+    const one = { podUid, cut, place: -1 };
     this.#beginning.add(one);
     this.#beginningPerPod.add(podUid);
     return () => {
