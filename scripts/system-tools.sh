@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 wanted="iptables:iptables ip6tables:iptables iptables-legacy:iptables nft:nftables ipset:ipset ip:iproute2 tc:iproute2
 unshare:util-linux nsenter:util-linux mount:mount tcpdump:tcpdump conntrack:conntrack curl:curl ps:procps"
 wanted_by_tests="openssl:openssl protoc:protobuf-compiler nghttp:nghttp2-client nghttpd:nghttp2-server
-nghttpx:nghttp2-proxy pip3:python3-pip"
+nghttpx:nghttp2-proxy pip3:python3-pip faketime:faketime"
 [ "${1:-}" != tests ] || wanted="$wanted $wanted_by_tests"
 [ "${1:-}" != bench ] || wanted="$wanted haproxy:haproxy"
 

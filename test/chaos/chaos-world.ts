@@ -3,27 +3,26 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment, PodFacts } from '../../src/sandbox/client/environment.ts';
 import type { MeshComponent } from '../../src/sandbox/client/sandbox-protocol.ts';
-import { AMBIENT, namespaceManifest, podManifest, TCP_PORT } from '../support/mesh-manifests.ts';
+import { TCP_PORT } from '../support/mesh-manifests.ts';
 import { SandboxSession } from '../support/sandbox-session.ts';
+import {
+  NODES,
+  type NodeName,
+  type Pair,
+  pairsOf,
+  TWO_PODS_MANIFESTS,
+  TWO_PODS_NAMESPACE,
+} from '../support/two-pods.ts';
 import { type Segment, WireCapture } from '../support/wire-capture.ts';
+import { CLOCK_READ_MS, clockShift, shiftedBy } from './shifted-clock.ts';
 import { Traffic } from './traffic.ts';
+import type { TrafficPlan } from './traffic-main.ts';
 import { OffTheMesh } from './wire-watch.ts';
 
-export const NODES = ['node1', 'node2'] as const;
-export type NodeName = (typeof NODES)[number];
-
-/** Of the pods that call each other. */
-export const LOAD_NAMESPACE = 'shop';
-/** One on each node; each is the server of the other. */
-const PODS: Readonly<Record<NodeName, string>> = { node1: 'east', node2: 'west' };
-const MANIFESTS = [
-  namespaceManifest(LOAD_NAMESPACE, AMBIENT),
-  ...NODES.map((node) => podManifest({ name: PODS[node], namespace: LOAD_NAMESPACE, node })),
-];
 const LOAD = { streams: 6, replaceAfterMs: 100, chunksPerTick: 1, callIntervalMs: 60 } as const;
-const CLOCK = join(import.meta.dirname, 'shifted-clock.ts');
 /** Freed last: a full disk has no room for a note either. */
 const BALLAST = 'ballast';
 const BALLAST_CHUNK = Buffer.alloc(64 * 1024, 'x');
@@ -38,12 +37,12 @@ export class ChaosWorld {
   /** Resolves when traffic flows both ways. */
   static async start(): Promise<ChaosWorld> {
     const clockFile = join(process.env.TMPDIR ?? '/tmp', 'clock-shift');
-    writeFileSync(clockFile, '0');
-    const shifted = `NODE_OPTIONS=--import=${CLOCK} AMBIT_CLOCK_SHIFT=${clockFile} exec ambit ztunnel`;
+    writeFileSync(clockFile, clockShift(0));
+    const shifted = `${shiftedBy(clockFile)} exec ambit ztunnel`;
     const up = NODES.flatMap((node) => ['--ztunnel', `${node}=${shifted}`]);
-    const session = await SandboxSession.start({ name: 'chaos', manifests: MANIFESTS, up });
+    const session = await SandboxSession.start({ name: 'chaos', manifests: TWO_PODS_MANIFESTS, up });
     try {
-      await session.enrolled(LOAD_NAMESPACE);
+      await session.enrolled(TWO_PODS_NAMESPACE);
       return await ChaosWorld.#load(session, clockFile);
     } catch (thrown) {
       await session.dispose();
@@ -52,16 +51,13 @@ export class ChaosWorld {
   }
 
   static async #load(session: SandboxSession, clockFile: string): Promise<ChaosWorld> {
-    const { daemon, pods } = await session.facts();
-    const load = pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
-    const wire = new OffTheMesh(load.flatMap(({ ips }) => ips));
+    const facts = await session.facts();
+    const pairs = pairsOf(facts);
+    const wire = new OffTheMesh(pairs.flatMap(({ from }) => from.ips));
     const onSegment = (segment: Segment) => wire.see(segment);
     // The bridge's end of the cable: it stays when the node's end has no carrier.
-    const capture = await WireCapture.start(daemon.enter, NODES[0], onSegment);
-    const traffic = load.map((pod) => {
-      const host = load.find((other) => other !== pod)!.ips[0]!;
-      return new Traffic(pod.node, pod.enter!, { host, port: TCP_PORT, ...LOAD });
-    });
+    const capture = await WireCapture.start(facts.daemon.enter, NODES[0], onSegment);
+    const traffic = pairs.map((pair) => trafficOf(pair, LOAD));
     for (const one of traffic) one.order('go');
     return new ChaosWorld(session, { traffic, wire, capture, clockFile });
   }
@@ -121,10 +117,16 @@ export class ChaosWorld {
     }
   }
 
-  /** What the proxies take for the time of day, from what it is. */
-  async shiftClocks(shiftMs: number): Promise<void> {
-    writeFileSync(this.#clockFile, String(shiftMs));
-    for (const node of NODES) process.kill(await this.pidOf('ztunnel', node), 'SIGUSR2');
+  /** By how much the proxies' time of day is off from now on; resolves when they have read it. */
+  async shiftClocks(hours: number): Promise<void> {
+    writeFileSync(this.#clockFile, clockShift(hours));
+    await delay(CLOCK_READ_MS);
+  }
+
+  /** A connection through the mesh that is not of the load. */
+  async strayStream(): Promise<Traffic> {
+    const [pair] = pairsOf(await this.facts());
+    return trafficOf(pair!, { ...LOAD, streams: 1 });
   }
 
   /** Fills the file system that holds state and logs of everything, to the last byte. */
@@ -168,6 +170,10 @@ export class ChaosWorld {
   facts(): Promise<Environment> {
     return this.session.facts();
   }
+}
+
+function trafficOf({ from, to }: Pair, load: Omit<TrafficPlan, 'host' | 'port'>): Traffic {
+  return new Traffic(from.node, from.enter!, { host: to.ips[0]!, port: TCP_PORT, ...load });
 }
 
 function killContainers({ containers }: PodFacts): void {

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { FAULTS, SABOTAGE } from './faults.ts';
+import { FAULTS, SABOTAGES } from './faults.ts';
 import { holds, rowsOf, tableOf } from './report.ts';
 import { runChaos } from './run-chaos.ts';
 
@@ -43,7 +43,7 @@ async function runHere(output: string | undefined): Promise<number> {
   const { CHAOS_FAULTS } = process.env;
   const wanted = CHAOS_FAULTS === undefined ? undefined : new RegExp(CHAOS_FAULTS);
   const faults =
-    wanted === undefined ? FAULTS : [...FAULTS, SABOTAGE].filter(({ name }) => wanted.test(name));
+    wanted === undefined ? FAULTS : [...FAULTS, ...SABOTAGES].filter(({ name }) => wanted.test(name));
   const plan = { faults, seconds: numberOf('CHAOS_SECONDS', DEFAULT_SECONDS), seed };
   const begun = performance.now();
   const result = await runChaos(plan, (line) => {

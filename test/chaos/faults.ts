@@ -1,7 +1,9 @@
 /** Everything that is done to the mesh, and what each of it may cost those who use it. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ChaosWorld, LOAD_NAMESPACE, NODES, type NodeName } from './chaos-world.ts';
+import { NODES, type NodeName, pairsOf } from '../support/two-pods.ts';
+import type { ChaosWorld } from './chaos-world.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface Fault {
   readonly name: string;
@@ -11,13 +13,15 @@ export interface Fault {
   readonly deaths: readonly NodeName[];
   /** Does it, and undoes what does not mend itself. */
   readonly inflict: (world: ChaosWorld) => Promise<void>;
+  /** Undoes, after the judgement, what was to be there until then. */
+  readonly undo?: (world: ChaosWorld) => Promise<void>;
 }
 
 /** Time for the load to run into it. */
 const SPELL_MS = 3000;
-const HOUR_MS = 3_600_000;
-/** More than half of a certificate's life, which is when it is renewed. */
-const CLOCK_JUMP_MS = 13 * HOUR_MS;
+/** Certificates live for 24 hours and are renewed after half of that. */
+const HALF_LIFE_HOURS = 13;
+const BEYOND_LIFE_HOURS = 30;
 const LOSS_PERCENT = 3;
 
 const spell = () => delay(SPELL_MS);
@@ -104,8 +108,9 @@ const OF_ALL: readonly Fault[] = [
     deaths: [],
     inflict: async (world) => world.whileStopped(await world.pidOf('controlplane'), spell),
   },
-  { name: 'clocks 13 h ahead', costs: 'nothing', deaths: [], inflict: jumpClocks(CLOCK_JUMP_MS) },
-  { name: 'clocks 13 h back', costs: 'nothing', deaths: [], inflict: jumpClocks(-CLOCK_JUMP_MS) },
+  { name: 'clocks 13 h ahead', costs: 'nothing', deaths: [], inflict: jumpClocks(HALF_LIFE_HOURS) },
+  { name: 'clocks 13 h back', costs: 'nothing', deaths: [], inflict: jumpClocks(-HALF_LIFE_HOURS) },
+  ...[BEYOND_LIFE_HOURS, -HALF_LIFE_HOURS].map(restartInAnotherTime),
   { name: 'disk full', costs: 'nothing', deaths: [], inflict: (world) => world.whileDiskFull(spell) },
   {
     name: 'disk full, kill -9 ztunnel of node1',
@@ -122,20 +127,50 @@ const OF_ALL: readonly Fault[] = [
 
 export const FAULTS: readonly Fault[] = [...OF_ALL, ...NODES.flatMap(ofNode)];
 
-/** Not a fault but a mesh that is broken on purpose: a test sees by it that the invariants are looked at. */
-export const SABOTAGE: Fault = {
-  name: 'sabotage: no redirection in the pod of node1',
-  costs: 'nothing',
-  deaths: [],
-  inflict: async (world) => {
-    const pods = (await world.facts()).pods.filter(({ namespace }) => namespace === LOAD_NAMESPACE);
-    const { enter } = pods.find(({ node }) => node === 'node1')!;
-    const save = world.run(enter!, ['iptables-save']);
-    world.run(enter!, ['iptables', '-t', 'nat', '-F']);
-    await spell();
-    world.run(enter!, ['iptables-restore'], save);
+/** No faults but a mesh that is broken on purpose: a test sees by them that the invariants are looked at. */
+export const SABOTAGES: readonly Fault[] = [
+  {
+    name: 'sabotage: no redirection in the pod of node1',
+    costs: 'nothing',
+    deaths: [],
+    inflict: async (world) => {
+      const { enter } = pairsOf(await world.facts()).find(({ from }) => from.node === 'node1')!.from;
+      const save = world.run(enter!, ['iptables-save']);
+      world.run(enter!, ['iptables', '-t', 'nat', '-F']);
+      await spell();
+      world.run(enter!, ['iptables-restore'], save);
+    },
   },
-};
+  {
+    name: 'sabotage: a proxy killed where nothing may be cut',
+    costs: 'nothing',
+    deaths: [],
+    inflict: (world) => world.kill('ztunnel', 'node1'),
+  },
+  leftovers(),
+];
+
+/** To be put before a command. */
+async function node1(world: ChaosWorld): Promise<readonly string[]> {
+  return (await world.facts()).nodes.find(({ name }) => name === 'node1')!.enter;
+}
+
+function leftovers(): Fault {
+  let stray: Traffic | undefined;
+  return {
+    name: 'sabotage: a connection and a chain left behind',
+    costs: 'nothing',
+    deaths: [],
+    inflict: async (world) => {
+      stray = await world.strayStream();
+      world.run(await node1(world), ['iptables', '-N', 'LEFT']);
+    },
+    undo: async (world) => {
+      stray?.stop();
+      world.run(await node1(world), ['iptables', '-X', 'LEFT']);
+    },
+  };
+}
 
 function cutCable(node: NodeName, meanwhile: (world: ChaosWorld) => Promise<void>) {
   return async (world: ChaosWorld) => {
@@ -149,17 +184,28 @@ function cutCable(node: NodeName, meanwhile: (world: ChaosWorld) => Promise<void
   };
 }
 
-function jumpClocks(shiftMs: number) {
+function jumpClocks(hours: number, meanwhile: (world: ChaosWorld) => Promise<void> = async () => {}) {
   return async (world: ChaosWorld) => {
-    await world.shiftClocks(shiftMs);
+    await world.shiftClocks(hours);
+    await meanwhile(world);
     await spell();
     await world.shiftClocks(0);
   };
 }
 
+/** With its clock every certificate of the mesh has expired, or is not valid yet: nothing new can be set up. */
+function restartInAnotherTime(hours: number): Fault {
+  return {
+    name: `clocks ${Math.abs(hours)} h ${hours > 0 ? 'ahead' : 'back'}, kill -9 ztunnel of node1`,
+    costs: 'connections',
+    deaths: ['node1'],
+    inflict: jumpClocks(hours, (world) => world.kill('ztunnel', 'node1')),
+  };
+}
+
 /** By the kernel's network emulator; where it has none by a rule that drops, so that segments come out of order. */
 async function losePackets(world: ChaosWorld): Promise<void> {
-  const { enter } = (await world.facts()).nodes.find(({ name }) => name === 'node1')!;
+  const enter = await node1(world);
   const netem = ['root', 'netem', 'delay', '5ms', 'reorder', '25%', 'loss', `${LOSS_PERCENT}%`];
   if (world.attempt(enter, ['tc', 'qdisc', 'add', 'dev', 'eth0', ...netem])) {
     await spell();

@@ -9,7 +9,8 @@ import {
   SOCKETS_OPEN,
 } from '../../src/ztunnel/telemetry/metric-definitions.ts';
 import { sumOf } from '../support/proxy-telemetry.ts';
-import { type ChaosWorld, NODES, type NodeName } from './chaos-world.ts';
+import { NODES, type NodeName } from '../support/two-pods.ts';
+import type { ChaosWorld } from './chaos-world.ts';
 import type { Fault } from './faults.ts';
 import { differences, type Inventory, takeInventory } from './inventory.ts';
 import type { EndedConnection } from './traffic-main.ts';
@@ -43,8 +44,10 @@ export async function judge(
   const stalled = await failureOf(async () => {
     for (const one of world.traffic) await one.progressed();
   });
-  const counters = await settled(() => counterFaults(world));
-  const left = await settled(async () => differences(facts.baseline, await takeInventory(world)));
+  const [counters, left] = await Promise.all([
+    settled(() => counterFaults(world)),
+    settled(async () => differences(facts.baseline, await takeInventory(world))),
+  ]);
   const { readable, bypassing, tunnelled } = world.wire.take();
   const unseen = tunnelled === 0 || !world.isWatched ? ['the capture saw nothing'] : [];
   const found: Record<Invariant, readonly string[]> = {

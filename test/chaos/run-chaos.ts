@@ -86,6 +86,7 @@ async function tryFault(
   });
   const recoveryMs = Date.now() - overMs;
   const violations = await judge(world, fault, { sinceMs, baseline });
+  await fault.undo?.(world);
   const recovers = [...lasting, ...(violations.recovers ?? [])];
   return { fault, recoveryMs, violations: recovers.length > 0 ? { ...violations, recovers } : violations };
 }

@@ -1,32 +1,32 @@
 /**
- * Loaded before a program: its time of day is off by the milliseconds in the file AMBIT_CLOCK_SHIFT, which is read anew
- * at SIGUSR2. The kernel has one time of day for all; only monotonic clocks have namespaces.
+ * The time of day of a process, changed while it runs: the kernel has one for all (only monotonic clocks have
+ * namespaces), so libfaketime stands between the process and libc. OpenSSL goes by it as well as JavaScript.
  */
 
-import { readFileSync } from 'node:fs';
-import { isMainThread } from 'node:worker_threads';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 
-const SystemDate = Date;
-const file = process.env.AMBIT_CLOCK_SHIFT;
-let shiftMs = 0;
+/** Debian's package of it puts it below the folder of the machine's architecture. */
+const LIBRARIES = '/usr/lib';
+const LIBRARY = 'faketime/libfaketimeMT.so.1';
+/** How often a process reads the file. */
+const READ_SECONDS = 1;
 
-class ShiftedDate extends SystemDate {
-  constructor(...args: [] | [string | number | Date]) {
-    if (args.length === 0) super(ShiftedDate.now());
-    else super(args[0]);
-  }
+/** After this time a process has read what was written. */
+export const CLOCK_READ_MS = 1000 * READ_SECONDS + 200;
 
-  static override now(): number {
-    return SystemDate.now() + shiftMs;
-  }
+/** What is written into the file: ahead, or back where the hours are below zero. */
+export function clockShift(hours: number): string {
+  return `${hours < 0 ? '' : '+'}${hours}h`;
 }
 
-// Certificates, and all else that goes by the time of day, are the main thread's.
-if (file !== undefined && isMainThread) {
-  const read = () => {
-    shiftMs = Number(readFileSync(file, 'utf8'));
-  };
-  read();
-  process.on('SIGUSR2', read);
-  globalThis.Date = ShiftedDate as DateConstructor;
+/**
+ * Put before a command in a shell, its time of day follows the file. Monotonic clocks stay as they are.
+ * @throws when libfaketime is not installed
+ */
+export function shiftedBy(file: string): string {
+  const found = readdirSync(LIBRARIES).filter((name) => existsSync(join(LIBRARIES, name, LIBRARY)));
+  if (found.length === 0) throw new Error('libfaketime is missing (on Debian: apt install faketime)');
+  const settings = `FAKETIME_CACHE_DURATION=${READ_SECONDS} FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1`;
+  return `LD_PRELOAD=${join(LIBRARIES, found[0]!, LIBRARY)} FAKETIME_TIMESTAMP_FILE=${file} ${settings}`;
 }

@@ -25,14 +25,19 @@ export class Traffic {
   /** In the order in which they ended. */
   readonly ended: EndedConnection[] = [];
   readonly #plan: TrafficPlan;
+  readonly #patienceMs: number;
   readonly #child: ProgramInside;
   #open: OpenStreams | undefined;
   #end: string | undefined;
 
-  /** @param enter put before the command, it runs in the pod that calls */
-  constructor(node: string, enter: readonly string[], plan: TrafficPlan) {
+  /**
+   * @param enter put before the command, it runs in the pod that calls
+   * @param patienceMs after which streams that do not get on, and calls that fail, are told
+   */
+  constructor(node: string, enter: readonly string[], plan: TrafficPlan, patienceMs: number = PROGRESS_MS) {
     this.node = node;
     this.#plan = plan;
+    this.#patienceMs = patienceMs;
     this.#child = startFileInside(enter, [PROGRAM, JSON.stringify(plan)]);
     this.#child.once('exit', (code, signal) => {
       this.#end = `the traffic on ${node} ended with ${signal ?? code}`;
@@ -67,7 +72,7 @@ export class Traffic {
         const last = calls.slice(-CALLS_IN_A_ROW);
         return last.length === CALLS_IN_A_ROW && last.every(({ how }) => how === 'complete');
       },
-      2 * PROGRESS_MS,
+      2 * this.#patienceMs,
     );
   }
 
@@ -80,7 +85,7 @@ export class Traffic {
         const now = Object.entries((await this.#report()).streams);
         return now.length === this.streams && now.every(([id, got]) => got > (before[Number(id)] ?? 0));
       },
-      PROGRESS_MS,
+      this.#patienceMs,
     );
   }
 

@@ -1,32 +1,22 @@
 /** Two nodes under a steady load of every kind, and what their proxies hold while it lasts. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PodFacts } from '../../src/sandbox/client/environment.ts';
 import { memoryOf, type ProcessMemory } from '../bench/dataplane/process-memory.ts';
 import { Traffic } from '../chaos/traffic.ts';
 import { descriptorCount } from '../support/descriptor-count.ts';
-import {
-  AMBIENT,
-  HTTP_PORT,
-  namespaceManifest,
-  podManifest,
-  serviceManifest,
-  TCP_PORT,
-} from '../support/mesh-manifests.ts';
+import { HTTP_PORT, TCP_PORT } from '../support/mesh-manifests.ts';
 import { SandboxSession } from '../support/sandbox-session.ts';
+import {
+  NODES,
+  type NodeName,
+  type Pair,
+  pairsOf,
+  TWO_PODS_MANIFESTS,
+  TWO_PODS_NAMESPACE,
+} from '../support/two-pods.ts';
 import { Requests } from './requests.ts';
 import type { Latency } from './requests-main.ts';
 
-export const NODES = ['node1', 'node2'] as const;
-/** One on each node; each calls the other. */
-const PODS = { node1: 'east', node2: 'west' } as const;
-const MANIFESTS = [
-  namespaceManifest('shop', AMBIENT),
-  ...NODES.flatMap((node) => [
-    podManifest({ name: PODS[node], namespace: 'shop', node }),
-    serviceManifest({ name: PODS[node], namespace: 'shop' }),
-  ]),
-];
 /** From each pod to the other. */
 export const LOAD = {
   keptConnections: 8,
@@ -47,7 +37,7 @@ export interface ProxySample extends ProcessMemory {
 export interface SoakSample {
   /** Since the load began. */
   readonly seconds: number;
-  readonly proxies: Readonly<Record<(typeof NODES)[number], ProxySample>>;
+  readonly proxies: Readonly<Record<NodeName, ProxySample>>;
   /** The slower of the two sides. */
   readonly requests: Latency;
   readonly lookups: Latency;
@@ -62,14 +52,13 @@ export interface SoakResult {
 }
 
 export async function runSoak(seconds: number, progress: (line: string) => void): Promise<SoakResult> {
-  const session = await SandboxSession.start({ name: 'soak', manifests: MANIFESTS });
+  const session = await SandboxSession.start({ name: 'soak', manifests: TWO_PODS_MANIFESTS });
   const load: Load[] = [];
   try {
-    await session.enrolled('shop');
-    const { nodes, pods } = await session.facts();
-    const own = pods.filter(({ namespace }) => namespace === 'shop');
-    for (const pod of own) load.push(new Load(pod, own.find((other) => other !== pod)!));
-    const pids = Object.fromEntries(nodes.map(({ name, ztunnel }) => [name, ztunnel!.pid!]));
+    await session.enrolled(TWO_PODS_NAMESPACE);
+    const facts = await session.facts();
+    for (const pair of pairsOf(facts)) load.push(new Load(pair));
+    const pids = Object.fromEntries(facts.nodes.map(({ name, ztunnel }) => [name, ztunnel!.pid!]));
     return await sampleFor(seconds, { load, pids, progress });
   } finally {
     for (const one of load) one.stop();
@@ -82,14 +71,14 @@ class Load {
   readonly traffic: Traffic;
   readonly requests: Requests;
 
-  constructor(from: PodFacts, to: PodFacts) {
+  constructor({ from, to }: Pair) {
     const { keptConnections: connections, requestIntervalMs, lookupIntervalMs, ...traffic } = LOAD;
     this.traffic = new Traffic(from.node, from.enter!, { host: to.ips[0]!, port: TCP_PORT, ...traffic });
     this.requests = new Requests(from.enter!, {
       url: `http://${to.ips[0]}:${HTTP_PORT}/`,
       connections,
       requestIntervalMs,
-      name: `${to.name}.shop.svc.cluster.local`,
+      name: `${to.name}.${TWO_PODS_NAMESPACE}.svc.cluster.local`,
       lookupIntervalMs,
     });
     this.traffic.order('go');

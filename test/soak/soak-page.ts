@@ -2,8 +2,9 @@
 
 import type { MachineFacts } from '../bench/dataplane/machine-facts.ts';
 import { spreadOf } from '../bench/dataplane/statistics.ts';
+import { NODES } from '../support/two-pods.ts';
 import { type Chart, lineChart } from './line-chart.ts';
-import { LOAD, NODES, type SoakResult, type SoakSample } from './run-soak.ts';
+import { LOAD, type SoakResult, type SoakSample } from './run-soak.ts';
 import {
   growthOf,
   MAX_DESCRIPTORS_PER_HOUR,

@@ -1,6 +1,7 @@
 /** Judges a soak: what grew steadily once everything was warm, and what failed. */
 
-import { NODES, type ProxySample, type SoakResult, type SoakSample } from './run-soak.ts';
+import { NODES, type NodeName } from '../support/two-pods.ts';
+import type { ProxySample, SoakResult, SoakSample } from './run-soak.ts';
 import { growsBeyond, type Trend, trendOf } from './trend.ts';
 
 /** Until every part of the program has been compiled by the engine, and its heap and every pool have their size. */
@@ -14,7 +15,7 @@ const TOLD_FAILURES = 3;
 export type Quantity = keyof ProxySample;
 
 export interface Growth {
-  readonly node: (typeof NODES)[number];
+  readonly node: NodeName;
   readonly quantity: Quantity;
   /** Per hour. */
   readonly slope: number;
