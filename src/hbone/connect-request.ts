@@ -34,12 +34,30 @@ export interface ConnectRequest {
 }
 
 /** What an inbound proxy reads out of a request; everything but the target is a claim of the peer. */
-export interface ReceivedConnect {
+export class ReceivedConnect {
   readonly target: ConnectTarget;
-  readonly baggage: Baggage;
-  readonly serviceHostname: string | undefined;
-  readonly traceparent: string | undefined;
-  readonly sourceNetwork: string | undefined;
+  readonly #headers: HeaderList;
+
+  constructor(target: ConnectTarget, headers: HeaderList) {
+    this.target = target;
+    this.#headers = headers;
+  }
+
+  get baggage(): Baggage {
+    return parseBaggage(allValues(this.#headers, 'baggage'));
+  }
+
+  get serviceHostname(): string | undefined {
+    return parseForwardedHost(allValues(this.#headers, 'forwarded'));
+  }
+
+  get traceparent(): string | undefined {
+    return parseTraceparent(headerValue(this.#headers, 'traceparent') ?? '');
+  }
+
+  get sourceNetwork(): string | undefined {
+    return headerValue(this.#headers, 'x-forwarded-network');
+  }
 }
 
 /** Request fields in the order of Istio's ztunnel. */
@@ -57,25 +75,12 @@ export function connectHeaders(request: ConnectRequest): HeaderList {
   return headers;
 }
 
-/**
- * Undefined for anything that must be answered with 400: not CONNECT, or no target. What is said for telemetry only is
- * read when somebody asks.
- */
+/** Undefined for anything that must be answered with 400: not CONNECT, or no target. */
 export function parseConnectHeaders(headers: HeaderList): ReceivedConnect | undefined {
   if (headerValue(headers, ':method') !== 'CONNECT') return undefined;
   const target = parseConnectTarget(headerValue(headers, ':authority') ?? '');
   if (target === undefined) return undefined;
-  return {
-    target,
-    get baggage() {
-      return parseBaggage(allValues(headers, 'baggage'));
-    },
-    serviceHostname: parseForwardedHost(allValues(headers, 'forwarded')),
-    get traceparent() {
-      return parseTraceparent(headerValue(headers, 'traceparent') ?? '');
-    },
-    sourceNetwork: headerValue(headers, 'x-forwarded-network'),
-  };
+  return new ReceivedConnect(target, headers);
 }
 
 /** @param baggage of the workload that the tunnel leads to, for the other side's telemetry. */

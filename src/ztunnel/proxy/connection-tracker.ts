@@ -30,6 +30,16 @@ export interface ConnectionDescription {
   readonly peerChain?: readonly Uint8Array[];
 }
 
+/** What moves the bytes of a connection. */
+export interface TrackedRelay {
+  /**
+   * As of now. Not an object with getters: V8 makes a hidden class for each one, in its old generation, from where that
+   * holds whatever the getters see until a full collection.
+   */
+  readonly totals: () => ByteTotals;
+  readonly cut: (error: AmbitError) => void;
+}
+
 interface BeginningConnection extends Placed {
   readonly podUid: string;
   readonly cut: (error: AmbitError) => void;
@@ -43,15 +53,11 @@ export class TrackedConnection implements Placed {
   readonly #parties: ConnectionParties;
   readonly #traffic: ConnectionTraffic;
   readonly #openedAtMs: number;
-  readonly #totals: ByteTotals;
+  readonly #totals: () => ByteTotals;
   readonly #cut: (error: AmbitError) => void;
   #ended = false;
 
-  constructor(
-    tracker: ConnectionTracker,
-    description: ConnectionDescription,
-    relay: { readonly totals: ByteTotals; readonly cut: (error: AmbitError) => void },
-  ) {
+  constructor(tracker: ConnectionTracker, description: ConnectionDescription, relay: TrackedRelay) {
     const { parties, series } = tracker.partiesOf(description);
     this.description = description;
     this.#parties = parties;
@@ -69,7 +75,7 @@ export class TrackedConnection implements Placed {
   }
 
   reportBytes(): void {
-    this.#traffic.report(this.#totals);
+    this.#traffic.report(this.#totals());
   }
 
   /** Called by the relay's owner exactly when it is over; later calls change nothing. */
@@ -77,13 +83,14 @@ export class TrackedConnection implements Placed {
     if (this.#ended) return;
     this.#ended = true;
     const parties = this.#parties;
+    const { received, sent } = this.#totals();
     this.reportBytes();
     this.#traffic.closed();
     this.#tracker.forget(this);
     if (error !== undefined) countFailure(this.#tracker.store, parties, responseFlagOf(error));
     logCompleted(parties, this.description.addresses, {
-      bytesReceived: this.#totals.received,
-      bytesSent: this.#totals.sent,
+      bytesReceived: received,
+      bytesSent: sent,
       durationMs: this.#tracker.clock() - this.#openedAtMs,
       error,
     });
@@ -155,10 +162,7 @@ export class ConnectionTracker {
     return this.#perPod.of(podUid) + this.#beginningPerPod.of(podUid);
   }
 
-  opened(
-    description: ConnectionDescription,
-    relay: { readonly totals: ByteTotals; readonly cut: (error: AmbitError) => void },
-  ): TrackedConnection {
+  opened(description: ConnectionDescription, relay: TrackedRelay): TrackedConnection {
     const connection = new TrackedConnection(this, description, relay);
     this.#connections.add(connection);
     this.#perReporter[description.parties.reporter]++;

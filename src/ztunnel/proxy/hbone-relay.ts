@@ -25,14 +25,10 @@ export function relayTunnel(
     onEnd: (end) => tracked?.ended(reason ?? errorOf(end)),
   });
   tracked = context.tracker.opened(description, {
-    totals: {
-      get received() {
-        return clientSide ? relay.sent : relay.received;
-      },
-      get sent() {
-        return clientSide ? relay.received : relay.sent;
-      },
-    },
+    totals: () =>
+      clientSide
+        ? { received: relay.sent, sent: relay.received }
+        : { received: relay.received, sent: relay.sent },
     cut: (error) => {
       reason = error;
       relay.abort(Http2ErrorCode.connectError);

@@ -16,14 +16,7 @@ export function relayPlain(
   let tracked: TrackedConnection | undefined;
   const relay = new SpliceRelay(sockets.client, sockets.server, (error) => tracked?.ended(reason ?? error));
   tracked = context.tracker.opened(description, {
-    totals: {
-      get received() {
-        return relay.bytesFromFirst;
-      },
-      get sent() {
-        return relay.bytesFromSecond;
-      },
-    },
+    totals: () => ({ received: relay.bytesFromFirst, sent: relay.bytesFromSecond }),
     cut: (error) => {
       reason = error;
       relay.abort(error);

@@ -209,13 +209,19 @@ describe('a request', () => {
       ['x-forwarded-network', 'west'],
     ]);
     assert.equal(messageFault('request', headers), undefined);
-    assert.deepEqual(parseConnectHeaders(headers), {
-      target: { kind: 'address', address: parseSocketAddress('10.9.8.7:8080')! },
-      baggage: { namespace: 'shop', workload: 'front', workloadType: 'pod' },
-      serviceHostname: 'cart.shop.svc.cluster.local',
-      traceparent,
-      sourceNetwork: 'west',
-    });
+    const {
+      target,
+      baggage,
+      serviceHostname,
+      traceparent: trace,
+      sourceNetwork,
+    } = parseConnectHeaders(headers)!;
+    assert.deepEqual(target, { kind: 'address', address: parseSocketAddress('10.9.8.7:8080')! });
+    assert.deepEqual(baggage, { namespace: 'shop', workload: 'front', workloadType: 'pod' });
+    assert.deepEqual(
+      [serviceHostname, trace, sourceNetwork],
+      ['cart.shop.svc.cluster.local', traceparent, 'west'],
+    );
   });
 
   test('may consist of a target alone', () => {

@@ -26,7 +26,10 @@ function bench() {
   const open = (fields: Partial<ConnectionDescription> = {}) => {
     const totals = { received: 0, sent: 0 };
     const cuts: AmbitError[] = [];
-    const connection = tracker.opened(description(fields), { totals, cut: (error) => cuts.push(error) });
+    const connection = tracker.opened(description(fields), {
+      totals: () => totals,
+      cut: (error) => cuts.push(error),
+    });
     return { totals, cuts, connection };
   };
   const counts = () =>
@@ -158,7 +161,7 @@ test('connections that end while others are cut do no harm', () => {
   const opened = [0, 1, 2].map(() => {
     const totals = { received: 0, sent: 0 };
     const connection = tracker.opened(description(), {
-      totals,
+      totals: () => totals,
       // What one relay does may end all of them, as when they share an HTTP/2 connection.
       cut: (error) => {
         for (const each of opened) each.ended(error);
