@@ -76,6 +76,9 @@ const RESIDENT_SLACK = 32 * 1024 * 1024;
 const REPEATED_SLACK = 16 * 1024 * 1024;
 /** Connections that the neighbour opens anew come and go. */
 const DESCRIPTOR_SLACK = 4;
+/** Sessions and streams have gone as well, not just their sockets; those of the neighbour come and go. */
+const HELD = ['ambit_resources_held/http2_connections', 'ambit_resources_held/http2_streams'];
+const HELD_SLACK = 8;
 /** Timeouts of half-open connections, and lingering ones, are over by then. */
 const SETTLE_MS = 30_000;
 /** Memory is given back with the next collection, or not at all. */
@@ -100,8 +103,9 @@ async function settled(world: AttackWorld, drill: Drill, before: NodeState): Pro
   for (;;) {
     const now = await stateOf(world);
     const isClosed = now.descriptors <= before.descriptors + DESCRIPTOR_SLACK;
+    const isReleased = hasReleased(now.report, before.report);
     const isFreed = now.resident <= before.resident + RESIDENT_SLACK || memoryDeadline.over;
-    const done = isClosed && isFreed && hasMoved(drill, now.report, before.report);
+    const done = isClosed && isReleased && isFreed && hasMoved(drill, now.report, before.report);
     if (done || deadline.over) return now;
     await delay(LOOK_MS);
   }
@@ -128,6 +132,10 @@ function hasMoved(drill: Drill, now: NodeReport, before: NodeReport): boolean {
   return drill.counter === undefined || movedBy(drill, now, before) > 0;
 }
 
+function hasReleased(now: NodeReport, before: NodeReport): boolean {
+  return HELD.every((held) => (now.counters[held] ?? 0) <= (before.counters[held] ?? 0) + HELD_SLACK);
+}
+
 function faultsOf(
   drill: Drill,
   { before, after, pace, growth }: { before: NodeState; after: NodeState; pace: PaceReport; growth: number },
@@ -145,6 +153,7 @@ function faultsOf(
     [pace.calls > 0, 'the neighbour had no answer at all'],
     [growth <= REPEATED_SLACK, `memory grows: by ${growth} bytes when the attack is repeated`],
     [after.descriptors <= before.descriptors + DESCRIPTOR_SLACK, 'descriptors have not returned'],
+    [hasReleased(after.report, before.report), 'HTTP/2 sessions or streams are still held'],
   ];
   return checks.filter(([fine]) => !fine).map(([, fault]) => fault);
 }

@@ -26,6 +26,16 @@ const BOMB_FIELD_BYTES = 4000;
 const BOMB_REFERENCES = 30_000;
 const FIRST_DYNAMIC_REFERENCE = 0x80 | 62;
 
+/** A literal field without name or value, Huffman-coded both (RFC 7541 §6.2.2): nothing that takes three octets. */
+const EMPTY_FIELD = [0x00, 0x80, 0x80];
+const EMPTY_FIELDS = 100;
+/** An integer that does not end (RFC 7541 §5.1). */
+const MALFORMED_BLOCK = Buffer.alloc(16, 0xff);
+/** Together they push everything else out of a table of 4 KiB. */
+const THRASHING_FIELDS = 30;
+const THRASHING_BYTES = 120;
+const THRASHING_CONNECTIONS = 8;
+
 function idOf(round: number): number {
   return 2 * round + 1;
 }
@@ -54,6 +64,19 @@ function bomb(round: number, codec: HeaderCodec): Uint8Array {
   return frame(FrameType.headers, FrameFlag.endHeaders, idOf(round), block);
 }
 
+function emptyFields(round: number, codec: HeaderCodec): Uint8Array {
+  const fields = Buffer.from(Array.from({ length: EMPTY_FIELDS }, () => EMPTY_FIELD).flat());
+  const block = Buffer.concat([codec.block(NOWHERE), fields]);
+  return frame(FrameType.headers, FrameFlag.endHeaders, idOf(round), block);
+}
+
+function thrash(round: number, codec: HeaderCodec): Uint8Array {
+  const fields = Array.from({ length: THRASHING_FIELDS }, (_, i) => {
+    return [`x-${i}`, `${round}`.padEnd(THRASHING_BYTES, '-')] as const;
+  });
+  return codec.headers(idOf(round), [...NOWHERE, ...fields]);
+}
+
 const largeSettings = settings(...Array.from({ length: MAX_SETTINGS_ENTRIES + 1 }, () => [0x99, 1] as const));
 const overflow = windowUpdate(0, 0x7fff_ffff);
 
@@ -68,6 +91,22 @@ export const HTTP2_DRILLS: readonly Drill[] = [
     round === 0 ? frame(FrameType.headers, 0, 1, Buffer.of(0x82)) : frame(FrameType.continuation, 0, 1),
   ),
   flood('hpack-bomb', 'one octet for four kilobytes', 'headerBombsFlood', bomb),
+  flood('empty-fields', 'CVE-2019-9514, -9516', 'provokedResetsFlood', emptyFields),
+  {
+    name: 'table-thrash',
+    about: 'a header table that is filled anew by each request',
+    counter: 'ambit_limit_reached_total/turn_share_per_pod',
+    attack: async (world, deadline) => {
+      const one = () => floodAgainAndAgain(world, deadline, thrash);
+      await Promise.all(Array.from({ length: THRASHING_CONNECTIONS }, one));
+    },
+  },
+  {
+    ...flood('malformed-hpack', 'CVE-2025-59465', 'protocolErrors', () =>
+      frame(FrameType.headers, FrameFlag.endHeaders, 1, MALFORMED_BLOCK),
+    ),
+    code: 'AMBIT_HTTP2_DOWNSTREAM_VIOLATION',
+  },
   flood('settings', 'CVE-2019-9515', 'settingsFramesFlood', () => settings()),
   flood('large-settings', 'CVE-2020-11080', 'settingsEntriesFlood', () => largeSettings),
   flood('ping', 'CVE-2019-9512', 'pingsFlood', () => ping()),

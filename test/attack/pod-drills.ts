@@ -21,6 +21,8 @@ const FEW_PORTS = '40000 40063';
 /** Descriptors that the node is left with, beyond those it has. */
 const FEW_DESCRIPTORS = 40;
 const ANSWER_MS = 300;
+/** The resolver of a pod, as the pod reaches it. */
+const RESOLVER = { host: '127.0.0.1', port: DNS_PORT };
 
 async function flooding(world: AttackWorld, deadline: Deadline, plan: FloodPlan): Promise<void> {
   const child = runInPod(world.scene.flooder, PROGRAM, JSON.stringify(plan));
@@ -134,7 +136,13 @@ export const POD_DRILLS: readonly Drill[] = [
     counter: 'ambit_limit_reached_total/dns_queries_per_pod',
     attack: async (world, deadline) => {
       await askingFromOutside();
-      await flooding(world, deadline, { kind: 'dns', host: '127.0.0.1', port: DNS_PORT, count: 50 });
+      await flooding(world, deadline, { kind: 'dns', ...RESOLVER, count: 50 });
     },
+  },
+  {
+    name: 'dns-held',
+    about: 'sessions of DNS over TCP that ask nothing',
+    counter: 'ambit_limit_reached_total/dns_tcp_sessions',
+    attack: (world, deadline) => flooding(world, deadline, { kind: 'hold', ...RESOLVER, count: 200 }),
   },
 ];
