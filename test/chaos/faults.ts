@@ -1,5 +1,6 @@
 /** Everything that is done to the mesh, and what each of it may cost those who use it. */
 
+import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NODES, type NodeName, pairsOf } from '../support/two-pods.ts';
 import type { ChaosWorld } from './chaos-world.ts';
@@ -199,8 +200,22 @@ function restartInAnotherTime(hours: number): Fault {
     name: `clocks ${Math.abs(hours)} h ${hours > 0 ? 'ahead' : 'back'}, kill -9 ztunnel of node1`,
     costs: 'connections',
     deaths: ['node1'],
-    inflict: jumpClocks(hours, (world) => world.kill('ztunnel', 'node1')),
+    inflict: jumpClocks(hours, async (world) => {
+      await world.kill('ztunnel', 'node1');
+      await spell();
+      await assertNoCallSucceeds(world);
+    }),
   };
+}
+
+/** @throws when one does: the proxies do not see the time of day that they are to see, and nothing has been tried */
+async function assertNoCallSucceeds({ traffic }: ChaosWorld): Promise<void> {
+  const sinceMs = Date.now();
+  await spell();
+  const good = traffic.flatMap(({ ended }) =>
+    ended.filter(({ startMs, how }) => startMs >= sinceMs && how === 'complete'),
+  );
+  assert.equal(good.length, 0, 'calls succeed although no certificate is valid');
 }
 
 /** By the kernel's network emulator; where it has none by a rule that drops, so that segments come out of order. */
