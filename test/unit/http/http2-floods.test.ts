@@ -166,6 +166,32 @@ describe('an attacker is cut off', () => {
   });
 });
 
+describe('a client cuts off a server', () => {
+  const ORIGIN = 0x0c;
+  const ALTSVC = 0x0a;
+  const floods: readonly (readonly [string, Uint8Array, FloodCause])[] = [
+    ['ORIGIN (CVE-2026-48619)', frame(ORIGIN, 0, 0, Buffer.from('origin')), 'glitches'],
+    ['ALTSVC (CVE-2018-1000168)', frame(ALTSVC, 0, 0, Buffer.alloc(2)), 'glitches'],
+    ['SETTINGS', settings(), 'settingsFrames'],
+    ['PING', ping(), 'pings'],
+    ['WINDOW_UPDATE', windowUpdate(0, 1), 'windowUpdates'],
+  ];
+  for (const [what, bytes, cause] of floods) {
+    test(`that sends ${what} without end`, () => {
+      const endpoint = new Endpoint('client').greet();
+      attack(endpoint, 20_000, () => bytes);
+      assertFlood(endpoint, cause);
+    });
+  }
+
+  test('that begins an answer with fields that are malformed HPACK (CVE-2025-59465)', () => {
+    const endpoint = new Endpoint('client').greet();
+    endpoint.send(frame(FrameType.headers, FrameFlag.endHeaders, 1, Buffer.alloc(16, 0xff)));
+    assert.equal(endpoint.takeGoAway().errorCode, code.compressionError);
+    assert.equal(endpoint.closedWith?.code, 'AMBIT_HTTP2_UPSTREAM_VIOLATION');
+  });
+});
+
 describe('an HPACK bomb', () => {
   test('is not decoded to its end, and its sender is cut off', () => {
     const endpoint = server();
