@@ -17,16 +17,16 @@ export interface ConnectResponder {
   accept(headers: HeaderList): Tunnel | undefined;
   /** Answers with that status and nothing else. */
   refuse(status: number): void;
-  /** Called when the peer gives up, or the answer took too long, before there was one. */
-  onCancelled: (() => void) | undefined;
+  /** Calls back when the peer gives up, or the answer took too long, before there was one. */
+  whenCancelled(callback: () => void): void;
 }
 
 /** Holds what the client sends before it has an answer; flow control bounds that. */
 export class PendingConnect implements Http2StreamHandler, ConnectResponder {
-  onCancelled: (() => void) | undefined;
   readonly #stream: Http2Stream;
   readonly #timer: Timer;
   readonly #early = new HeldBytes();
+  #onCancelled: (() => void) | undefined;
   #ended = false;
   #state: 'waiting' | 'accepted' | 'refused' = 'waiting';
 
@@ -36,6 +36,10 @@ export class PendingConnect implements Http2StreamHandler, ConnectResponder {
     this.#early.chargeTo(account);
     this.#timer = reactor.setTimer(RESPONSE_TIMEOUT_MS, () => this.#onTimeout());
     stream.handler = this;
+  }
+
+  whenCancelled(callback: () => void): void {
+    this.#onCancelled = callback;
   }
 
   accept(headers: HeaderList): Tunnel | undefined {
@@ -59,7 +63,7 @@ export class PendingConnect implements Http2StreamHandler, ConnectResponder {
     this.#early.append(buffer, offset, length);
     if (!this.#early.overdrawn) return;
     this.refuse(ConnectStatus.unavailable);
-    this.onCancelled?.();
+    this.#onCancelled?.();
   }
 
   onEnd(): void {
@@ -69,14 +73,14 @@ export class PendingConnect implements Http2StreamHandler, ConnectResponder {
   onReset(): void {
     if (!this.#answer('refused')) return;
     this.#dropEarly();
-    this.onCancelled?.();
+    this.#onCancelled?.();
   }
 
   onWritable(): void {}
 
   #onTimeout(): void {
     this.refuse(ConnectStatus.unavailable);
-    this.onCancelled?.();
+    this.#onCancelled?.();
   }
 
   /** True once. */

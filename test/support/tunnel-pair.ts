@@ -185,7 +185,7 @@ export class TunnelPair {
         onClosed: () => respond.refuse(ConnectStatus.unavailable),
       },
     );
-    respond.onCancelled = () => socket.close();
+    respond.whenCancelled(() => socket.close());
   }
 
   relay(socket: TcpSocket, tunnel: Tunnel, ends: RelayEnd[]): void {

@@ -89,11 +89,11 @@ export class InboundTunnel {
       onFailed: (error) => this.#fail(ConnectStatus.unavailable, error, forward),
     });
     this.#upstream = upstream;
-    this.#respond.onCancelled = () => {
+    this.#respond.whenCancelled(() => {
       this.#end();
       // Not by FIN: sockets in TIME_WAIT use up source ports, and finding a free one among few takes milliseconds.
       upstream.abort();
-    };
+    });
   }
 
   #cut(error: AmbitError): void {

@@ -141,9 +141,9 @@ describe('a request', () => {
     stream.write('some bytes');
     await until(() => asked.length === 1 && asked[0]!.request.connection.heldBytes === 10);
     let cancelled = 0;
-    asked[0]!.respond.onCancelled = () => {
+    asked[0]!.respond.whenCancelled(() => {
       cancelled++;
-    };
+    });
     stream.close(Http2ErrorCode.cancel);
     await until(() => cancelled === 1);
     assert.equal(asked[0]!.respond.accept([[':status', '200']]), undefined);
@@ -159,9 +159,9 @@ describe('a request', () => {
       settings: { ...hboneServerSettings, keepAliveIntervalMs: 10 * RESPONSE_TIMEOUT_MS },
       held: new HeldAccount(1000, () => {}),
       onConnect: (_, respond) => {
-        respond.onCancelled = () => {
+        respond.whenCancelled(() => {
           cancelled++;
-        };
+        });
       },
       onClosed() {},
     });
