@@ -13,6 +13,7 @@ import { NODES, type NodeName } from '../support/two-pods.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 import type { Fault } from './faults.ts';
 import { differences, type Inventory, takeInventory } from './inventory.ts';
+import type { Traffic } from './traffic.ts';
 import type { EndedConnection } from './traffic-main.ts';
 
 export const INVARIANTS = [
@@ -87,14 +88,23 @@ async function settled(check: () => Promise<readonly string[]>): Promise<readonl
   }
 }
 
-function endedSince(world: ChaosWorld, sinceMs: number): readonly (EndedConnection & { node: string })[] {
+/** What the load of each pod has told. */
+interface Told {
+  readonly traffic: readonly Pick<Traffic, 'node' | 'ended'>[];
+}
+
+function endedSince(world: Told, sinceMs: number): readonly (EndedConnection & { node: string })[] {
   return world.traffic.flatMap(({ node, ended }) =>
     ended.filter(({ endMs }) => endMs >= sinceMs).map((one) => ({ ...one, node })),
   );
 }
 
 /** Wrong bytes, and ends that look like the end of the data where nobody died who could have told better. */
-function bytesFaults(world: ChaosWorld, { deaths }: Fault, sinceMs: number): readonly string[] {
+export function bytesFaults(
+  world: Told,
+  { deaths }: Pick<Fault, 'deaths'>,
+  sinceMs: number,
+): readonly string[] {
   return endedSince(world, sinceMs)
     .filter(({ how, node }) => {
       return how === 'corrupt' || (how === 'truncated' && !deaths.some((name) => name === node));
