@@ -12,11 +12,8 @@ export const HEADER_BOMB_FACTOR = 8;
 export const MAX_HEADER_FIELDS = 128;
 /** Replies waiting for room because the peer does not read them (CVE-2019-9512, -9515). */
 export const MAX_QUEUED_REPLIES = 1000;
-/**
- * Octets at the end of the output that only control frames may use, so that they rarely have to wait. As many as a TLS record
- * holds: a DATA frame that takes the rest then ends with a full record, and with what the other side reads at a time.
- */
-export const CONTROL_RESERVE_BYTES = 16_384;
+/** Octets at the end of the output that only control frames may use, so that they rarely have to wait. */
+export const CONTROL_RESERVE_BYTES = 8192;
 /** Octets below those that header blocks must leave too. */
 export const HEADER_RESERVE_BYTES = 4096;
 /** With less room than this a DATA frame waits for the next flush: small frames cost more than they carry. */

@@ -25,7 +25,7 @@ export const SettingId = {
 export interface Http2Settings {
   /** Streams that the peer may have open at once; a client says nothing about it. */
   readonly maxConcurrentStreams: number;
-  /** Receive window of each stream, in bytes: what one that is fast may have sent while its application waits for the processor. */
+  /** Receive window of each stream, in bytes. */
   readonly streamWindow: number;
   /** Receive window of the connection, in bytes; larger than a stream's, or one stuck stream stops all others. */
   readonly connectionWindow: number;
@@ -46,8 +46,8 @@ export const ASSUMED_CONCURRENT_STREAMS = 100;
 
 export const defaultHttp2Settings: Http2Settings = {
   maxConcurrentStreams: 200,
-  streamWindow: 8 * 1024 * 1024,
-  connectionWindow: 32 * 1024 * 1024,
+  streamWindow: 4 * 1024 * 1024,
+  connectionWindow: 16 * 1024 * 1024,
   maxFrameSize: 1024 * 1024,
   maxHeaderListSize: 64 * 1024,
   keepAliveIntervalMs: 10_000,

@@ -49,12 +49,12 @@ describe('the beginning of a connection', () => {
       entries.set(first!.payload.readUInt16BE(at), first!.payload.readUInt32BE(at + 2));
     }
     assert.equal(entries.get(SettingId.maxConcurrentStreams), 200);
-    assert.equal(entries.get(SettingId.initialWindowSize), 8 * MIB);
+    assert.equal(entries.get(SettingId.initialWindowSize), 4 * MIB);
     assert.equal(entries.get(SettingId.maxFrameSize), MIB);
     assert.equal(entries.get(SettingId.maxHeaderListSize), 65_536);
     assert.equal(entries.has(SettingId.enablePush), false);
     assert.equal(second!.type, FrameType.windowUpdate);
-    assert.equal(second!.payload.readUInt32BE(0), 32 * MIB - 65_535);
+    assert.equal(second!.payload.readUInt32BE(0), 16 * MIB - 65_535);
   });
 
   test('acknowledges SETTINGS and is ready', () => {
