@@ -6,7 +6,6 @@ import { AttackWorld } from './attack-world.ts';
 import { type Drill, type DrillResult, runDrill } from './drill.ts';
 import { ALL_DRILLS, warmUp } from './drills.ts';
 import { formatTable } from './report.ts';
-import { standBack } from './stand-back.ts';
 
 const TIMES = { quietMs: 3000, attackMs: 5000 };
 const USAGE = `Usage: attack-main.ts [-o table|json] [--only REGEX]
@@ -15,7 +14,7 @@ Attacks a node proxy in network namespaces of its own. Exit code 1 if a drill wa
 
 async function runAll(drills: readonly Drill[]): Promise<DrillResult[]> {
   const world = await AttackWorld.start();
-  standBack(process.pid);
+  world.standBack();
   const results: DrillResult[] = [];
   try {
     await warmUp(world);

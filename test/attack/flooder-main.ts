@@ -4,7 +4,6 @@ import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import { encodeName } from '../../src/ztunnel/dns/dns-message.ts';
 import { BULK } from './pacer-main.ts';
-import { standBack } from './stand-back.ts';
 
 /** What to do to whom; `count` is at a time. */
 export interface FloodPlan {
@@ -68,7 +67,6 @@ function askForever({ host, port, count }: FloodPlan): void {
 }
 
 const plan = JSON.parse(process.argv[2]!) as FloodPlan;
-standBack(process.pid);
 process.stdin.on('end', () => process.exit(0)).resume();
 if (plan.kind === 'dns') askForever(plan);
 else {
