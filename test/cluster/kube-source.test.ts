@@ -192,8 +192,10 @@ test('a kind that is there in an older version only is a problem, and not taken 
     'v1beta1',
   );
   await installDefinition(admin, definition);
-  const client = await KubeClient.connect({ kubeconfig: api.kubeconfig() });
+  await using client = await KubeClient.connect({ kubeconfig: api.kubeconfig() });
   const source = new KubernetesSource(client, { kinds: ['PeerAuthentication'], writer: 'test' });
+  using stack = new DisposableStack();
+  stack.defer(() => source.stop());
   const start = source.start();
   const problem = await eventually(
     'told',
@@ -204,8 +206,6 @@ test('a kind that is there in an older version only is a problem, and not taken 
   await removeDefinition(admin, definition);
   await start;
   assert.deepEqual(source.problems, [], 'now it is missing, which is nobody’s fault');
-  source.stop();
-  await client.close();
 });
 
 test('several writers keep their own conditions on one object, and remove none of each other', async () => {
