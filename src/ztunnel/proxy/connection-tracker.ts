@@ -83,14 +83,14 @@ export class TrackedConnection implements Placed {
     if (this.#ended) return;
     this.#ended = true;
     const parties = this.#parties;
-    const { received, sent } = this.#totals();
-    this.reportBytes();
+    const totals = this.#totals();
+    this.#traffic.report(totals);
     this.#traffic.closed();
     this.#tracker.forget(this);
     if (error !== undefined) countFailure(this.#tracker.store, parties, responseFlagOf(error));
     logCompleted(parties, this.description.addresses, {
-      bytesReceived: received,
-      bytesSent: sent,
+      bytesReceived: totals.received,
+      bytesSent: totals.sent,
       durationMs: this.#tracker.clock() - this.#openedAtMs,
       error,
     });
