@@ -10,6 +10,8 @@ export class PolicyIndex {
   readonly #byName = new Map<string, CompiledPolicy>();
   readonly #global = new PolicyGroup();
   readonly #byNamespace = new Map<string, PolicyGroup>();
+  /** What applies to workloads that name no policy, by their namespace; empty after each change. */
+  readonly #unselected = new Map<string, PolicySet>();
 
   get size(): number {
     return this.#byName.size;
@@ -21,6 +23,7 @@ export class PolicyIndex {
 
   /** Adds a policy, or replaces the one of the same name, which is returned. */
   upsert(authorization: Authorization): Authorization | undefined {
+    this.#unselected.clear();
     const policy = new CompiledPolicy(authorization);
     const before = this.#byName.get(policy.name);
     this.#byName.set(policy.name, policy);
@@ -33,6 +36,7 @@ export class PolicyIndex {
   remove(name: string): Authorization | undefined {
     const policy = this.#byName.get(name);
     if (policy === undefined) return undefined;
+    this.#unselected.clear();
     this.#byName.delete(name);
     this.#withdraw(policy, undefined);
     return policy.authorization;
@@ -40,17 +44,32 @@ export class PolicyIndex {
 
   /** Global policies, those of the workload's namespace, and those that the workload names. */
   policiesFor(workload: Workload): PolicySet {
+    const { namespace, authorizationPolicies } = workload;
+    if (authorizationPolicies.length > 0) return this.#selectedFor(namespace, authorizationPolicies);
+    let set = this.#unselected.get(namespace);
+    if (set === undefined) {
+      set = new PolicySet(this.#groupsFor(namespace), [], []);
+      this.#unselected.set(namespace, set);
+    }
+    return set;
+  }
+
+  #groupsFor(namespace: string): readonly PolicyGroup[] {
     const groups: PolicyGroup[] = this.#global.isEmpty ? [] : [this.#global];
-    const own = this.#byNamespace.get(workload.namespace);
+    const own = this.#byNamespace.get(namespace);
     if (own !== undefined) groups.push(own);
+    return groups;
+  }
+
+  #selectedFor(namespace: string, names: readonly string[]): PolicySet {
     const selected: CompiledPolicy[] = [];
     const unknown: string[] = [];
-    for (const name of workload.authorizationPolicies) {
+    for (const name of names) {
       const policy = this.#byName.get(name);
       if (policy === undefined) unknown.push(name);
       else selected.push(policy);
     }
-    return new PolicySet(groups, selected, unknown);
+    return new PolicySet(this.#groupsFor(namespace), selected, unknown);
   }
 
   /** Takes a policy out of its group, unless its successor has replaced it there. */
