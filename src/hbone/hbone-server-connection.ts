@@ -24,6 +24,8 @@ export interface HboneServerConnectionOptions<Peer> {
   readonly settings: Http2Settings;
   readonly held: HeldAccount;
   readonly onConnect: (request: InboundConnect<Peer>, respond: ConnectResponder) => void;
+  /** A tunnel beyond `settings.maxConcurrentStreams`. */
+  readonly onTunnelRefused: () => void;
   readonly onClosed: (error: AmbitError | undefined) => void;
 }
 
@@ -46,6 +48,7 @@ export class HboneServerConnection<Peer> {
       events: {
         onReady() {},
         onRequest: (request, headers) => this.#onRequest(request, headers),
+        onStreamRefused: options.onTunnelRefused,
         onClosed: options.onClosed,
       },
     });

@@ -26,6 +26,8 @@ export interface HboneServerOptions<Peer> {
   /** Called once per connection, after the TLS handshake and before any byte is read. */
   readonly verifyPeer: (chain: Uint8Array[], stream: SecureStream) => PeerVerdict<Peer>;
   readonly onConnect: (request: InboundConnect<Peer>, respond: ConnectResponder) => void;
+  /** The peer asks for more tunnels on one connection than it may have. */
+  readonly onTunnelRefused?: (stream: SecureStream) => void;
   /** A connection ended, or never came about: then there is no peer. Once for each that was accepted. */
   readonly onConnectionEnd?: (
     stream: SecureStream,
@@ -103,13 +105,14 @@ export class HboneServer<Peer> {
   }
 
   #serve(stream: SecureStream, peer: Peer): void {
-    const { counters, settings, held, onConnect, onConnectionEnd } = this.#options;
+    const { counters, settings, held, onConnect, onTunnelRefused, onConnectionEnd } = this.#options;
     const connection = new HboneServerConnection(stream, {
       peer,
       counters,
       settings: settings ?? hboneServerSettings,
       held,
       onConnect,
+      onTunnelRefused: () => onTunnelRefused?.(stream),
       onClosed: (error) => {
         this.#connections.delete(connection);
         onConnectionEnd?.(stream, error, peer);

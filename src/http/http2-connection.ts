@@ -19,6 +19,8 @@ export interface Http2ConnectionEvents {
   onReady(): void;
   /** Servers: a request whose form is sound; `onEnd()` of the handler follows when it has no body. */
   onRequest?(stream: Http2Stream, headers: HeaderList, endOfStream: boolean): Http2StreamHandler;
+  /** Servers: the peer has opened a stream beyond the limit that it was told. */
+  onStreamRefused?(): void;
   /** The peer takes no new streams; those that are open go on. */
   onGoAway?(): void;
   /** A stream has ended, or the peer has raised its limit. */
@@ -161,6 +163,7 @@ export class Http2Connection implements ByteStreamHandler {
   #sessionHost(): SessionHost {
     return {
       onRequest: (stream, headers, endOfStream) => this.#onRequest(stream, headers, endOfStream),
+      onStreamRefused: () => this.#options.events.onStreamRefused?.(),
       onStreamGone: () => this.#onStreamGone(),
       onSettings: () => this.#onSettings(),
       onSettingsAck: () => this.#onSettingsAck(),

@@ -40,6 +40,8 @@ export interface ReceiverHost {
   acceptRequest(request: AcceptedRequest): void;
   /** Resets a stream that is not in the table. */
   rejectStream(streamId: number, errorCode: number): void;
+  /** Resets a stream that the peer has opened beyond its limit. */
+  refuseStream(streamId: number): void;
   /** Answers a request whose fields are too large, without opening the stream. */
   rejectTooLarge(streamId: number, endOfStream: boolean): void;
   /** Resets an open stream because of what the peer did on it. */
@@ -150,8 +152,7 @@ export class Http2Receiver implements FrameSink {
       host.table.remember(streamId, 'reset-by-us');
       host.admit('glitches');
     } else if (host.table.size >= host.settings.maxConcurrentStreams) {
-      host.counters.refusedStreams++;
-      host.rejectStream(streamId, Http2ErrorCode.refusedStream);
+      host.refuseStream(streamId);
     } else if (outcome === 'too-large') {
       host.rejectTooLarge(streamId, endOfStream);
     } else {

@@ -35,6 +35,8 @@ import { type StreamEnding, StreamTable } from './stream-table.ts';
 /** How the session reaches the connection that it is part of. */
 export interface SessionHost {
   onRequest(stream: Http2Stream, headers: HeaderList, endOfStream: boolean): Http2StreamHandler;
+  /** The peer has opened a stream beyond its limit. */
+  onStreamRefused(): void;
   /** A stream has left the table. */
   onStreamGone(): void;
   onSettings(first: boolean): void;
@@ -233,6 +235,12 @@ export class Http2Session implements StreamOwner, ReceiverHost {
   rejectStream(streamId: number, errorCode: number): void {
     this.table.remember(streamId, 'reset-by-us');
     if (this.admit('provokedResets')) this.sender.writer.rstStream(streamId, errorCode);
+  }
+
+  refuseStream(streamId: number): void {
+    this.counters.refusedStreams++;
+    this.rejectStream(streamId, Http2ErrorCode.refusedStream);
+    this.#host.onStreamRefused();
   }
 
   rejectTooLarge(streamId: number, endOfStream: boolean): void {

@@ -20,6 +20,10 @@ const CALLS_PER_SECOND = 200;
 /** What the neighbour's connections, caches and heaps need until they are as they stay. */
 const WARM_UP_MS = 2000;
 const REACTORS = 2;
+/** Where this process is: a pod of the mesh that has been taken over. */
+export const OWN_ADDRESS = '10.0.0.9';
+/** As if there were more of them: so many that one pod's limit is reached before that of each peer. */
+export const MORE_ADDRESSES = ['10.0.0.10', '10.0.0.11', '10.0.0.12', '10.0.0.13', '10.0.0.14'];
 /** A name of the mesh that pods may ask for. */
 const DB = serviceOf('db', 'shop', ['10.96.0.1'], { 5432: 5432 });
 
@@ -35,7 +39,7 @@ export class AttackWorld {
   readonly node: NodeProcess;
   readonly pacer: Pacer;
   readonly authority: CertificateAuthority;
-  /** Of a pod of the mesh that has been taken over; it is at 10.0.0.9, where this process is. */
+  /** Of whoever is at {@link OWN_ADDRESS}. */
   readonly attacker: Leaf;
   readonly hbone: Target = { host: '10.0.0.2', port: 15008 };
   readonly #victimApp: Pacer;
@@ -65,7 +69,7 @@ export class AttackWorld {
       neighbour: pods.make('neighbour', 3),
       flooder: pods.make('flooder', 4),
     };
-    pods.attachSelf(9);
+    pods.attachSelf(9, MORE_ADDRESSES);
     const attacked = Object.values(scene);
     await pods.redirect(client, ...attacked);
     const workloads = [client, ...attacked].map((pod) => workloadOf(pod));

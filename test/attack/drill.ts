@@ -26,8 +26,8 @@ export interface Drill {
   readonly name: string;
   /** What it is known as. */
   readonly about: string;
-  /** The counter that has to move: `metric/label value`. Without one nothing is forbidden: fairness alone is at stake. */
-  readonly counter?: string;
+  /** Counters that have to move: `metric/label value`. Without any nothing is forbidden: fairness alone is at stake. */
+  readonly counters?: readonly string[];
   /** The machine as a whole has run out of something: the neighbour's open connections go on, new ones may fail. */
   readonly newConnectionsMayFail?: boolean;
   /** An error code that has to be in the log of the node. */
@@ -41,8 +41,8 @@ export interface Drill {
 export interface DrillResult {
   readonly drill: string;
   readonly about: string;
-  readonly counter: string | undefined;
-  readonly moved: number;
+  /** By how much each counter of the drill has moved. */
+  readonly moved: Readonly<Record<string, number>>;
   readonly quietP99Ms: number;
   readonly attackedP99Ms: number;
   readonly residentBefore: number;
@@ -79,6 +79,8 @@ const DESCRIPTOR_SLACK = 4;
 /** Sessions and streams have gone as well, not just their sockets; those of the neighbour come and go. */
 const HELD = ['ambit_resources_held/http2_connections', 'ambit_resources_held/http2_streams'];
 const HELD_SLACK = 8;
+/** Counters whose line in the log names the limit. */
+const LIMIT_REACHED = 'ambit_limit_reached_total/';
 /** Timeouts of half-open connections, and lingering ones, are over by then. */
 const SETTLE_MS = 30_000;
 /** Memory is given back with the next collection, or not at all. */
@@ -105,7 +107,7 @@ async function settled(world: AttackWorld, drill: Drill, before: NodeState): Pro
     const isClosed = now.descriptors <= before.descriptors + DESCRIPTOR_SLACK;
     const isReleased = hasReleased(now.report, before.report);
     const isFreed = now.resident <= before.resident + RESIDENT_SLACK || memoryDeadline.over;
-    const done = isClosed && isReleased && isFreed && hasMoved(drill, now.report, before.report);
+    const done = isClosed && isReleased && isFreed && unmoved(drill, now.report, before.report).length === 0;
     if (done || deadline.over) return now;
     await delay(LOOK_MS);
   }
@@ -124,12 +126,20 @@ async function growthAgain(
   return again.resident - after.resident;
 }
 
-function movedBy({ counter }: Drill, now: NodeReport, before: NodeReport): number {
-  return counter === undefined ? 0 : (now.counters[counter] ?? 0) - (before.counters[counter] ?? 0);
+function movedBy({ counters = [] }: Drill, now: NodeReport, before: NodeReport): Record<string, number> {
+  return Object.fromEntries(
+    counters.map((counter) => [counter, (now.counters[counter] ?? 0) - (before.counters[counter] ?? 0)]),
+  );
 }
 
-function hasMoved(drill: Drill, now: NodeReport, before: NodeReport): boolean {
-  return drill.counter === undefined || movedBy(drill, now, before) > 0;
+function unmoved(drill: Drill, now: NodeReport, before: NodeReport): string[] {
+  return Object.entries(movedBy(drill, now, before)).flatMap(([counter, by]) => (by > 0 ? [] : [counter]));
+}
+
+/** Limits that have answered without a line in the log: one of a pod is logged now and then, so an earlier one counts. */
+function unlogged(drill: Drill, now: NodeReport): string[] {
+  const limits = (drill.counters ?? []).filter((counter) => counter.startsWith(LIMIT_REACHED));
+  return limits.filter((counter) => now.limits[counter.slice(LIMIT_REACHED.length)] === undefined);
 }
 
 function hasReleased(now: NodeReport, before: NodeReport): boolean {
@@ -141,11 +151,14 @@ function faultsOf(
   { before, after, pace, growth }: { before: NodeState; after: NodeState; pace: PaceReport; growth: number },
 ): string[] {
   const logged = (report: NodeReport) => (drill.code === undefined ? 1 : (report.codes[drill.code] ?? 0));
+  const still = unmoved(drill, after.report, before.report);
+  const silent = unlogged(drill, after.report);
   const failures = pace.failures.filter(
     (failure) => drill.newConnectionsMayFail !== true || !failure.startsWith(NEW_CONNECTION),
   );
   const checks: readonly (readonly [boolean, string])[] = [
-    [hasMoved(drill, after.report, before.report), `${drill.counter} has not moved`],
+    [still.length === 0, `not moved: ${still.join(', ')}`],
+    [silent.length === 0, `not logged: ${silent.join(', ')}`],
     [drill.code === undefined || logged(after.report) > logged(before.report), `${drill.code} is not logged`],
     [after.report.failures.length === 0, `the proxy failed: ${after.report.failures[0]}`],
     [(after.report.codes.AMBIT_HANDLER_FAILED ?? 0) === 0, 'an event handler threw'],
@@ -175,7 +188,6 @@ export async function runDrill(world: AttackWorld, drill: Drill, times: DrillTim
   return {
     drill: drill.name,
     about: drill.about,
-    counter: drill.counter,
     moved: movedBy(drill, after.report, before.report),
     quietP99Ms: quiet.p99,
     attackedP99Ms: pace.p99,

@@ -2,6 +2,7 @@
 
 import type { AttackWorld } from './attack-world.ts';
 import { Deadline, type Drill } from './drill.ts';
+import { HOARD_DRILLS } from './hoard-drills.ts';
 import { HTTP2_DRILLS } from './http2-drills.ts';
 import { POD_DRILLS } from './pod-drills.ts';
 import { TLS_DRILLS } from './tls-drills.ts';
@@ -9,7 +10,13 @@ import { WINDOW_DRILLS } from './window-drills.ts';
 
 const WARM_UP_MS = 3000;
 
-export const ALL_DRILLS: readonly Drill[] = [...HTTP2_DRILLS, ...WINDOW_DRILLS, ...TLS_DRILLS, ...POD_DRILLS];
+export const ALL_DRILLS: readonly Drill[] = [
+  ...HTTP2_DRILLS,
+  ...WINDOW_DRILLS,
+  ...TLS_DRILLS,
+  ...HOARD_DRILLS,
+  ...POD_DRILLS,
+];
 
 /** @throws when there is none of that name */
 export function drillNamed(name: string): Drill {

@@ -45,7 +45,7 @@ function flood(name: string, about: string, counter: string, next: NextFrames): 
   return {
     name,
     about,
-    counter: `ambit_http2_protection_total/${counter}`,
+    counters: [`ambit_http2_protection_total/${counter}`],
     code: 'AMBIT_HTTP2_FLOOD',
     attack: (world, deadline) => floodAgainAndAgain(world, deadline, next),
   };
@@ -95,7 +95,7 @@ export const HTTP2_DRILLS: readonly Drill[] = [
   {
     name: 'table-thrash',
     about: 'a header table that is filled anew by each request',
-    counter: 'ambit_limit_reached_total/turn_share_per_pod',
+    counters: ['ambit_limit_reached_total/turn_share_per_pod'],
     attack: async (world, deadline) => {
       const one = () => floodAgainAndAgain(world, deadline, thrash);
       await Promise.all(Array.from({ length: THRASHING_CONNECTIONS }, one));

@@ -14,10 +14,11 @@ const COUNTERS = [
 ] as const;
 const LOG_SCAN_MS = 50;
 
-/** What a node says when it is asked; keys are `metric/label value`, and error codes of its log. */
+/** What a node says when it is asked; keys are `metric/label value`, and error codes and limits that its log names. */
 export interface NodeReport {
   readonly counters: Readonly<Record<string, number>>;
   readonly codes: Readonly<Record<string, number>>;
+  readonly limits: Readonly<Record<string, number>>;
   /** Lines of its log since it began. */
   readonly lines: number;
   readonly failures: readonly string[];
@@ -28,14 +29,18 @@ export type NodeAnswer =
   | { readonly kind: 'report'; readonly report: NodeReport };
 
 const codes: Record<string, number> = {};
+const limits: Record<string, number> = {};
 let lines = 0;
 
 /** Counts what the log says and forgets it: a flood of lines must not look like a leak of the proxy. */
 function scanLog(node: MeshNode): void {
   const end = node.log.lastIndexOf('\n') + 1;
-  for (const [, code] of node.log.slice(0, end).matchAll(/code=(AMBIT_\w+)/g))
-    codes[code!] = (codes[code!] ?? 0) + 1;
-  lines += node.log.slice(0, end).split('\n').length - 1;
+  const text = node.log.slice(0, end);
+  for (const [, code] of text.matchAll(/code=(AMBIT_\w+)/g)) codes[code!] = (codes[code!] ?? 0) + 1;
+  for (const [, limit] of text.matchAll(/limit reached\s.*\blimit=(\w+)/g)) {
+    limits[limit!] = (limits[limit!] ?? 0) + 1;
+  }
+  lines += text.split('\n').length - 1;
   node.log = node.log.slice(end);
 }
 
@@ -50,7 +55,7 @@ function countersOf(node: MeshNode): Record<string, number> {
 function report(node: MeshNode): NodeReport {
   scanLog(node);
   const failures = node.failures.map((error) => error.message);
-  return { counters: countersOf(node), codes: { ...codes }, lines, failures };
+  return { counters: countersOf(node), codes: { ...codes }, limits: { ...limits }, lines, failures };
 }
 
 function answer(what: NodeAnswer): void {

@@ -9,8 +9,8 @@ import { encodePlan, type ProxyPlan } from '../support/proxy-plan.ts';
 import type { NodeAnswer, NodeReport } from './node-process-main.ts';
 
 const PROGRAM = join(import.meta.dirname, 'node-process-main.ts');
-/** So few that a drill can reach what a pod may have of them. */
-const DESCRIPTORS = 8192;
+/** So few that a drill can reach what a pod may have of them, and more than its HBONE connections may be. */
+const DESCRIPTORS = 12_000;
 
 export class NodeProcess {
   readonly #child: ChildProcess;

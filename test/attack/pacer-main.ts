@@ -12,8 +12,10 @@ export interface PaceReport {
   readonly failures: readonly string[];
 }
 
-/** First byte of a connection that wants bytes without end; any other is echoed. */
+/** First byte of a connection that wants bytes without end; any other but the next is echoed. */
 export const BULK = 'B';
+/** First byte of a connection on which nothing more is to be read. */
+export const DEAF = 'D';
 /** What the failure of a connection that was to be opened anew begins with. */
 export const NEW_CONNECTION = 'new connection: ';
 const MESSAGE = Buffer.alloc(64, 'm');
@@ -30,6 +32,7 @@ function serve(port: number): void {
     socket.on('error', () => socket.destroy());
     socket.once('data', (first) => {
       if (String(first).startsWith(BULK)) return pour(socket, bulk);
+      if (String(first).startsWith(DEAF)) return socket.pause();
       socket.write(first);
       socket.pipe(socket);
     });

@@ -6,10 +6,11 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type LivePod, runInPod } from '../support/mesh-pods.ts';
+import { runInPod } from '../support/mesh-pods.ts';
 import { APP_PORT, type AttackWorld } from './attack-world.ts';
 import type { Deadline, Drill } from './drill.ts';
 import type { FloodPlan } from './flooder-main.ts';
+import { withSysctls } from './pod-sysctls.ts';
 
 const PROGRAM = `${import.meta.dirname}/flooder-main.ts`;
 const DNS_PORT = 15053;
@@ -32,14 +33,6 @@ async function flooding(world: AttackWorld, deadline: Deadline, plan: FloodPlan)
   await once(child, 'exit');
 }
 
-function portRange(pod: LivePod): string {
-  return pod.netns.run('cat /proc/sys/net/ipv4/ip_local_port_range').trim();
-}
-
-function setPortRange(pod: LivePod, range: string): void {
-  pod.netns.run(`sh -c 'echo ${range} >/proc/sys/net/ipv4/ip_local_port_range'`);
-}
-
 /** Resolves with what is thrown away by whoever is outside the mesh. */
 async function whileListening<T>(action: () => Promise<T>): Promise<T> {
   const sockets = new Set<Socket>();
@@ -58,14 +51,9 @@ async function whileListening<T>(action: () => Promise<T>): Promise<T> {
 }
 
 async function usingUpPorts(world: AttackWorld, deadline: Deadline): Promise<void> {
-  const { flooder } = world.scene;
-  const range = portRange(flooder);
-  setPortRange(flooder, FEW_PORTS);
-  try {
-    await whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 60 }));
-  } finally {
-    setPortRange(flooder, range);
-  }
+  await withSysctls(world.scene.flooder, { ip_local_port_range: FEW_PORTS }, () =>
+    whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 60 })),
+  );
 }
 
 function setDescriptorLimit(pid: number, limit: string): void {
@@ -102,9 +90,9 @@ export const POD_DRILLS: readonly Drill[] = [
   {
     name: 'connections-held',
     about: 'a pod that leaks sockets',
-    counter: 'ambit_limit_reached_total/connections_per_pod',
+    counters: ['ambit_limit_reached_total/connections_per_pod'],
     attack: (world, deadline) =>
-      whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 1500 })),
+      whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 2000 })),
   },
   {
     name: 'connection-churn',
@@ -119,21 +107,21 @@ export const POD_DRILLS: readonly Drill[] = [
   {
     name: 'source-ports',
     about: 'no port left to dial from',
-    counter: 'ambit_limit_reached_total/source_ports',
+    counters: ['ambit_limit_reached_total/source_ports'],
     code: 'AMBIT_SOURCE_PORTS_EXHAUSTED',
     attack: usingUpPorts,
   },
   {
     name: 'descriptors',
     about: 'EMFILE',
-    counter: 'ambit_limit_reached_total/descriptors',
+    counters: ['ambit_limit_reached_total/descriptors'],
     newConnectionsMayFail: true,
     attack: usingUpDescriptors,
   },
   {
     name: 'dns-flood',
     about: 'queries without end, amplification',
-    counter: 'ambit_limit_reached_total/dns_queries_per_pod',
+    counters: ['ambit_limit_reached_total/dns_queries_per_pod'],
     attack: async (world, deadline) => {
       await askingFromOutside();
       await flooding(world, deadline, { kind: 'dns', ...RESOLVER, count: 50 });
@@ -142,7 +130,7 @@ export const POD_DRILLS: readonly Drill[] = [
   {
     name: 'dns-held',
     about: 'sessions of DNS over TCP that ask nothing',
-    counter: 'ambit_limit_reached_total/dns_tcp_sessions',
+    counters: ['ambit_limit_reached_total/dns_tcp_sessions'],
     attack: (world, deadline) => flooding(world, deadline, { kind: 'hold', ...RESOLVER, count: 200 }),
   },
 ];

@@ -12,8 +12,8 @@ function verdictOf({ faults, inTime }: DrillResult): string {
 function cells(result: DrillResult): readonly string[] {
   return [
     result.drill,
-    result.counter?.replace(/^(ambit|istio)_/, '') ?? '-',
-    result.counter === undefined ? '-' : String(result.moved),
+    Object.keys(result.moved).join(', ').replaceAll('ambit_', '') || '-',
+    Object.values(result.moved).join(', ') || '-',
     `${result.quietP99Ms.toFixed(1)} / ${result.attackedP99Ms.toFixed(1)}`,
     `${Math.round(result.residentBefore / MIB)} / ${Math.round(result.residentAfter / MIB)}`,
     `${result.descriptorsBefore} / ${result.descriptorsAfter}`,

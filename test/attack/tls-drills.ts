@@ -1,12 +1,16 @@
 /** Half-open connections, slow ones, and handshakes that come to nothing, at the HBONE port of a pod. */
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { MAX_OPEN_HANDSHAKES_PER_POD } from '../../src/ztunnel/proxy/limits.ts';
 import type { Leaf } from '../support/certificates.ts';
 import { makeLeaf, makeRoot } from '../support/certificates.ts';
 import { type Credentials, clientHello, openTls } from '../support/hostile-peer.ts';
-import { PREFACE, SETTINGS_ACK, settings } from '../support/http2-frames.ts';
 import type { AttackWorld } from './attack-world.ts';
 import type { Deadline, Drill } from './drill.ts';
 import { closed, waiting } from './http2-flood.ts';
@@ -17,8 +21,9 @@ const TIMEOUT_DRILL_MS = 12_000;
 const HALF_OPEN = 3 * MAX_OPEN_HANDSHAKES_PER_POD;
 const SLOW = 200;
 const DRIP_MS = 500;
-/** Connections of one address that stay open: more than both reactors allow. */
-const HOARDED = 2400;
+/** More than may come without data between them, and how fast: s_client(1) takes one command from each read(2). */
+const KEY_UPDATES = 40;
+const KEY_UPDATE_MS = 10;
 /** A chain of a hundred kilobytes. */
 const CHAIN_LENGTH = 150;
 
@@ -69,13 +74,6 @@ async function churn(world: AttackWorld): Promise<void> {
   await gone;
 }
 
-/** Says what keeps a connection open, and nothing else. */
-function greeted(world: AttackWorld): Socket {
-  const socket = openTls(world.hbone, { leaf: world.attacker });
-  socket.once('secureConnect', () => socket.write(Buffer.concat([PREFACE, settings(), SETTINGS_ACK])));
-  return socket.resume();
-}
-
 async function dripHello(world: AttackWorld, deadline: Deadline): Promise<void> {
   const hello = await clientHello();
   await keepOpen(SLOW, deadline, () => {
@@ -87,20 +85,51 @@ async function dripHello(world: AttackWorld, deadline: Deadline): Promise<void> 
   });
 }
 
+/** One connection on which keys are asked for again and again, until it is cut. Node knows no KeyUpdate, so openssl(1). */
+async function updateKeys({ hbone }: AttackWorld, leafFile: string): Promise<void> {
+  const credentials = ['-cert', leafFile, '-key', leafFile];
+  const args = ['s_client', '-connect', `${hbone.host}:${hbone.port}`, '-alpn', 'h2', ...credentials];
+  const child = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  child.stdin.on('error', () => {});
+  const gone = once(child, 'exit');
+  await Promise.race([once(child.stdout, 'data'), gone]);
+  child.stdout.resume();
+  for (let i = 0; i < KEY_UPDATES; i++) {
+    child.stdin.write('K\n');
+    await waiting(KEY_UPDATE_MS);
+  }
+  child.kill();
+  await gone;
+}
+
+async function updatingKeys(world: AttackWorld, deadline: Deadline): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'attacker-'));
+  const leafFile = join(folder, 'leaf.pem');
+  writeFileSync(leafFile, world.attacker.chainPem + world.attacker.privateKeyPem);
+  try {
+    await handshakes(deadline, 4, () => updateKeys(world, leafFile));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 function longChain(world: AttackWorld): Leaf {
   const chainPem = world.attacker.certificatePem + world.authority.certificatePem.repeat(CHAIN_LENGTH);
   return { ...world.attacker, chainPem };
 }
 
-function failed(code: string): Pick<Drill, 'counter' | 'code'> {
-  return { counter: `ambit_hbone_connections_failed_total/${code}`, code };
+function failed(code: string): Pick<Drill, 'counters' | 'code'> {
+  return { counters: [`ambit_hbone_connections_failed_total/${code}`], code };
 }
 
 export const TLS_DRILLS: readonly Drill[] = [
   {
     name: 'half-open',
     about: 'TLS handshakes by the thousand that are begun only',
-    counter: 'ambit_limit_reached_total/open_handshakes_per_pod',
+    counters: [
+      'ambit_limit_reached_total/open_handshakes_per_pod',
+      'ambit_limit_reached_total/refusal_lines_per_pod',
+    ],
     code: 'AMBIT_HBONE_HANDSHAKE_DISPLACED',
     attack: (world, deadline) => keepOpen(HALF_OPEN, deadline, () => connectTcp(world.hbone).resume()),
   },
@@ -114,7 +143,7 @@ export const TLS_DRILLS: readonly Drill[] = [
   {
     name: 'silent-after-tls',
     about: 'slow-loris with a good certificate',
-    counter: 'ambit_http2_protection_total/settingsTimeouts',
+    counters: ['ambit_http2_protection_total/settingsTimeouts'],
     code: 'AMBIT_HTTP2_UNRESPONSIVE',
     attackMs: TIMEOUT_DRILL_MS,
     attack: (world, deadline) =>
@@ -126,6 +155,12 @@ export const TLS_DRILLS: readonly Drill[] = [
     ...failed('AMBIT_TLS_HANDSHAKE_FAILED'),
     attack: (world, deadline) =>
       handshakes(deadline, 4, () => tryTls(world, { leaf: world.attacker, maxVersion: 'TLSv1.2' })),
+  },
+  {
+    name: 'key-updates',
+    about: 'other keys, again and again',
+    ...failed('AMBIT_TLS_PROTOCOL_FAILED'),
+    attack: updatingKeys,
   },
   {
     name: 'strangers',
@@ -161,14 +196,7 @@ export const TLS_DRILLS: readonly Drill[] = [
   {
     name: 'handshake-churn',
     about: 'a handshake, and away',
-    counter: 'ambit_limit_reached_total/turn_share_per_pod',
+    counters: ['ambit_limit_reached_total/turn_share_per_pod'],
     attack: (world, deadline) => handshakes(deadline, 16, () => churn(world)),
-  },
-  {
-    name: 'hoard',
-    about: 'connections of one peer, as many as it gets',
-    counter: 'ambit_limit_reached_total/hbone_connections_per_peer',
-    attackMs: TIMEOUT_DRILL_MS,
-    attack: (world, deadline) => keepOpen(HOARDED, deadline, () => greeted(world)),
   },
 ];

@@ -1,10 +1,11 @@
 /** Games with flow control and with patience, on tunnels to an application that sends without end. */
 
 import { once } from 'node:events';
+import type { ClientHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { FrameFlag, FrameType } from '../../src/http/http2-frame.ts';
 import { OUTPUT_STALL_MS } from '../../src/http/http2-limits.ts';
-import { openTls } from '../support/hostile-peer.ts';
+import { openHttp2, openTls } from '../support/hostile-peer.ts';
 import {
   data,
   frame,
@@ -17,7 +18,8 @@ import {
 import { type AttackWorld, TUNNEL } from './attack-world.ts';
 import type { Deadline, Drill } from './drill.ts';
 import { closed, floodAgainAndAgain, waiting } from './http2-flood.ts';
-import { BULK } from './pacer-main.ts';
+import { BULK, DEAF } from './pacer-main.ts';
+import { withSysctls } from './pod-sysctls.ts';
 
 const INITIAL_WINDOW_SIZE = 4;
 const HUGE_WINDOW = 0x7fff_0000;
@@ -27,7 +29,13 @@ const CONNECTIONS = 4;
 /** Two ticks of keep-alive, and some time. */
 const HEADER_DRILL_MS = 25_000;
 const STALL_DRILL_MS = OUTPUT_STALL_MS + 15_000;
+/** Hundreds of megabytes, from somebody who stands back. */
+const UPLOAD_DRILL_MS = 10_000;
 const DRIP_MS = 200;
+/** Together they may have more on its way than a pod may hold, on both reactors. */
+const UPLOADING = { connections: 48, tunnels: 4, bytesPerTunnel: 4 * 1024 * 1024 };
+/** Of the victim's sockets, in bytes, so that what an application does not read stays with the proxy. */
+const SMALL_SOCKETS = '4096 16384 16384';
 
 async function opened(world: AttackWorld, streamWindow: number): Promise<TLSSocket> {
   const socket = openTls(world.hbone, { leaf: world.attacker });
@@ -71,6 +79,28 @@ async function slowRead(world: AttackWorld): Promise<TLSSocket> {
   return socket;
 }
 
+/** Sends all that windows allow to an application that never reads. */
+async function upload(world: AttackWorld): Promise<ClientHttp2Session> {
+  const { tunnels, bytesPerTunnel } = UPLOADING;
+  const session = await openHttp2(world.hbone, world.attacker);
+  const bytes = Buffer.alloc(bytesPerTunnel, DEAF);
+  for (let i = 0; i < tunnels; i++) {
+    const tunnel = session.request({ ':method': 'CONNECT', ':authority': TUNNEL[1][1] });
+    tunnel.on('error', () => {}).resume();
+    tunnel.write(bytes);
+  }
+  return session;
+}
+
+async function uploadTogether(world: AttackWorld, deadline: Deadline): Promise<void> {
+  const sizes = { tcp_rmem: SMALL_SOCKETS, tcp_wmem: SMALL_SOCKETS };
+  await withSysctls(world.scene.victim, sizes, async () => {
+    const sessions = await Promise.all(Array.from({ length: UPLOADING.connections }, () => upload(world)));
+    await waiting(deadline.leftMs);
+    for (const session of sessions) session.destroy();
+  });
+}
+
 async function slowHeaders(world: AttackWorld): Promise<TLSSocket> {
   const socket = await opened(world, 0);
   socket.resume().write(frame(FrameType.headers, 0, 1, Buffer.of(0x82)));
@@ -85,13 +115,16 @@ export const WINDOW_DRILLS: readonly Drill[] = [
   {
     name: 'zero-window',
     about: 'tunnels in bulk, and never a window',
-    counter: 'ambit_http2_protection_total/refusedStreams',
+    counters: [
+      'ambit_limit_reached_total/tunnels_per_connection',
+      'ambit_http2_protection_total/refusedStreams',
+    ],
     attack: (world, deadline) => onConnections(() => zeroWindow(world), deadline),
   },
   {
     name: 'data-dribble',
     about: 'CVE-2019-9511: a window of one octet, again and again',
-    counter: 'ambit_http2_protection_total/windowUpdatesFlood',
+    counters: ['ambit_http2_protection_total/windowUpdatesFlood'],
     code: 'AMBIT_HTTP2_FLOOD',
     attack: (world, deadline) =>
       floodAgainAndAgain(world, deadline, (round, codec) => {
@@ -102,15 +135,22 @@ export const WINDOW_DRILLS: readonly Drill[] = [
   {
     name: 'slow-read',
     about: 'CVE-2019-9517: windows without end, and nothing is read',
-    counter: 'ambit_http2_protection_total/outputStalls',
+    counters: ['ambit_http2_protection_total/outputStalls'],
     code: 'AMBIT_HTTP2_UNRESPONSIVE',
     attackMs: STALL_DRILL_MS,
     attack: (world, deadline) => onConnections(() => slowRead(world), deadline),
   },
   {
+    name: 'deaf-application',
+    about: 'all that windows allow, to an application that never reads',
+    counters: ['ambit_limit_reached_total/held_bytes_per_pod'],
+    attackMs: UPLOAD_DRILL_MS,
+    attack: uploadTogether,
+  },
+  {
     name: 'slow-headers',
     about: 'slow-loris in a header block',
-    counter: 'ambit_http2_protection_total/headerTimeouts',
+    counters: ['ambit_http2_protection_total/headerTimeouts'],
     code: 'AMBIT_HTTP2_UNRESPONSIVE',
     attackMs: HEADER_DRILL_MS,
     attack: (world, deadline) => onConnections(() => slowHeaders(world), deadline),

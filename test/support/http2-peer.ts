@@ -87,6 +87,7 @@ export class Endpoint {
       events: {
         onReady: () => this.events.push('ready'),
         onGoAway: () => this.events.push('goaway'),
+        onStreamRefused: () => this.events.push('refused'),
         onRequest: (stream, headers) => this.#onRequest(stream, headers),
         onClosed: (error) => {
           this.closedWith = error;

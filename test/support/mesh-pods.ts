@@ -36,8 +36,8 @@ export class MeshPods {
     return { name, namespace: 'shop', serviceAccount: name, addresses, path: netns.path, netns };
   }
 
-  /** Gives this very process the address 10.0.0.`index`, as if it were a pod that is not in the mesh. */
-  attachSelf(index: number): string {
+  /** Gives this very process the address 10.0.0.`index`, as if it were a pod that is not in the mesh, and further ones. */
+  attachSelf(index: number, more: readonly string[] = []): string {
     const [ip, gateway] = [`10.0.0.${index}`, `10.0.${index}.254`];
     const router = `ip -n ${this.#router.name}`;
     const steps = [
@@ -45,8 +45,10 @@ export class MeshPods {
       `${router} link set self up`,
       'ip link set eth0 up',
       `${router} addr add ${gateway}/32 dev self`,
-      `${router} route add ${ip} dev self`,
-      `ip addr add ${ip}/32 dev eth0`,
+      ...[ip, ...more].flatMap((one) => [
+        `${router} route add ${one} dev self`,
+        `ip addr add ${one}/32 dev eth0`,
+      ]),
       `ip route add ${gateway} dev eth0`,
       `ip route add default via ${gateway} dev eth0`,
     ];

@@ -48,6 +48,8 @@ export class InboundTunnels {
         return { kind: 'trusted', peer: { identity: verdict.identity, chain } };
       },
       onConnect: (request, respond) => new InboundTunnel(pod, request, respond).start(),
+      onTunnelRefused: ({ remoteAddress: { ip } }) =>
+        pod.limits.reached('tunnels_per_connection', { peer: ip }),
       onConnectionEnd: (stream, error, peer) => this.#onConnectionEnd(stream, error, peer),
     });
   }

@@ -26,6 +26,7 @@ export type LimitName =
   | 'connections_per_pod'
   | 'hbone_connections_per_pod'
   | 'hbone_connections_per_peer'
+  | 'tunnels_per_connection'
   | 'open_handshakes_per_pod'
   | 'turn_share_per_pod'
   | 'held_bytes_per_pod'

@@ -163,6 +163,7 @@ describe('a request', () => {
           cancelled++;
         });
       },
+      onTunnelRefused() {},
       onClosed() {},
     });
     connection.start();

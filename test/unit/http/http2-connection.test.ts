@@ -129,6 +129,7 @@ describe('requests', () => {
     assert.deepEqual(endpoint.takeResets(), [[5, code.refusedStream]]);
     assert.equal(endpoint.requests.length, 2);
     assert.equal(endpoint.counters.refusedStreams, 1);
+    assert.equal(endpoint.events.at(-1), 'refused');
     endpoint.send(rstStream(1, code.cancel), endpoint.connect(7));
     assert.equal(endpoint.requests.length, 3);
   });
