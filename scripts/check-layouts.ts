@@ -33,6 +33,9 @@ const SUMS: Readonly<Record<string, string>> = {
   NONBLOCK_CLOEXEC: 'SOCK_NONBLOCK | SOCK_CLOEXEC',
   NLM_F_REQUEST_DUMP: 'NLM_F_REQUEST | NLM_F_DUMP',
   BPF_RET_K: 'BPF_RET | BPF_K',
+  BPF_LOAD_BYTE: 'BPF_LD | BPF_B | BPF_ABS',
+  BPF_AND_K: 'BPF_ALU | BPF_AND | BPF_K',
+  BPF_JUMP_IF_EQUAL_K: 'BPF_JMP | BPF_JEQ | BPF_K',
 };
 
 /** In newer headers of the C library only; from linux/in6.h, which cannot be included beside netinet/in.h. */
@@ -69,7 +72,7 @@ const STRUCTURES: readonly (readonly [string, string, Readonly<Record<string, st
     },
   ],
   ['CMSGHDR', 'struct cmsghdr', { length: 'cmsg_len', level: 'cmsg_level', type: 'cmsg_type' }],
-  ['SOCK_FILTER', 'struct sock_filter', { code: 'code', operand: 'k' }],
+  ['SOCK_FILTER', 'struct sock_filter', { code: 'code', skipIfTrue: 'jt', skipIfFalse: 'jf', operand: 'k' }],
   ['SOCK_FPROG', 'struct sock_fprog', { length: 'len', filter: 'filter' }],
   ['NLMSGHDR', 'struct nlmsghdr', { length: 'nlmsg_len', type: 'nlmsg_type', flags: 'nlmsg_flags' }],
   [

@@ -7,6 +7,7 @@ import { ERRNO, errnoName } from '../sys/errno.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
 import { steerGroup, stopSteering } from '../sys/reuse-port.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
+import { ignoreNewHandshakes } from '../sys/socket-filter.ts';
 import * as sockets from '../sys/sockets.ts';
 import { applyListeningOptions, applyTcpOptions, type KeepAlive } from '../sys/tcp-options.ts';
 import { ioErrors } from './errors.ts';
@@ -96,6 +97,14 @@ export class TcpListener implements EventHandler, Task {
    */
   steer(index: number): void {
     if (!this.#closed) steerGroup(this.#fd, index);
+  }
+
+  /**
+   * Answers nobody new, so that nothing is on its way when it closes: between the last look into the queue and the
+   * close there is always time for one more connection, which the kernel would reset.
+   */
+  ignoreNew(): void {
+    if (!this.#closed) ignoreNewHandshakes(this.#fd);
   }
 
   /** Takes what is in the queue, which the kernel would reset, and closes. */

@@ -24,6 +24,7 @@ export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
+export const SO_ATTACH_FILTER = 26;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
 export const SO_DETACH_REUSEPORT_BPF = 68;
 export const TCP_NODELAY = 1;
@@ -80,6 +81,12 @@ export const IPPROTO_TCP = 6;
 export const TCP_LISTEN = 10;
 /** BPF_RET | BPF_K: the program that always gives one number. */
 export const BPF_RET_K = 0x06;
+/** BPF_LD | BPF_B | BPF_ABS: a byte of the packet. */
+export const BPF_LOAD_BYTE = 0x30;
+/** BPF_ALU | BPF_AND | BPF_K */
+export const BPF_AND_K = 0x54;
+/** BPF_JMP | BPF_JEQ | BPF_K */
+export const BPF_JUMP_IF_EQUAL_K = 0x15;
 
 /** struct epoll_event {u32 events; u64 data} is packed on x86-64 only, in 32-bit words. */
 export const EPOLL_EVENT =
@@ -109,7 +116,7 @@ export const MSGHDR = {
 /** struct cmsghdr {size_t len; i32 level; i32 type}, followed by the data; aligned to 8. */
 export const CMSGHDR = { length: 0, level: 8, type: 12, data: 16 } as const;
 /** struct sock_filter {u16 code; u8 jt; u8 jf; u32 k} */
-export const SOCK_FILTER = { code: 0, operand: 4, size: 8 } as const;
+export const SOCK_FILTER = { code: 0, skipIfTrue: 2, skipIfFalse: 3, operand: 4, size: 8 } as const;
 /** struct sock_fprog {u16 len; struct sock_filter *filter} */
 export const SOCK_FPROG = { length: 0, filter: 8, size: 16 } as const;
 /** struct nlmsghdr {u32 len; u16 type; u16 flags; u32 seq; u32 pid} */

@@ -5,6 +5,7 @@ import { succeeded, systemError } from './errno.ts';
 import * as k from './layouts.ts';
 import { kernelResult, libc } from './libc.ts';
 import { addressOf, NativeBuffer } from './native-buffer.ts';
+import { attachProgram } from './socket-filter.ts';
 import { closeDescriptor } from './sockets.ts';
 
 const DUMP_BYTES = 32 * 1024;
@@ -16,15 +17,7 @@ const DUMP_BYTES = 32 * 1024;
  * Returns 0 or a negated errno.
  */
 export function steerGroup(fd: number, index: number): number {
-  const filter = new NativeBuffer(k.SOCK_FILTER.size);
-  filter.view.setUint16(k.SOCK_FILTER.code, k.BPF_RET_K, true);
-  filter.view.setUint32(k.SOCK_FILTER.operand, index, true);
-  const program = new NativeBuffer(k.SOCK_FPROG.size);
-  program.view.setUint16(k.SOCK_FPROG.length, 1, true);
-  program.view.setBigUint64(k.SOCK_FPROG.filter, addressOf(filter), true);
-  const { SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF } = k;
-  const size = program.size;
-  return kernelResult(libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, addressOf(program), size));
+  return attachProgram(fd, k.SO_ATTACH_REUSEPORT_CBPF, [{ code: k.BPF_RET_K, operand: index }]);
 }
 
 /** Leaves the choice to the kernel again; where nobody had taken it from the kernel, nothing changes. */

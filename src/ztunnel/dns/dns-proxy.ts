@@ -108,6 +108,11 @@ export class DnsProxy {
     for (const socket of [...this.#udp, ...this.#tcp]) socket.steer(index);
   }
 
+  /** Clients that come by TCP now are not answered: they ask again when only others listen. */
+  ignoreNew(): void {
+    for (const listener of this.#tcp) listener.ignoreNew();
+  }
+
   /** Takes no new TCP connections. The UDP sockets stay, since answers leave through them. */
   stopAccepting(): void {
     for (const listener of this.#tcp.splice(0)) listener.closeEmptied();

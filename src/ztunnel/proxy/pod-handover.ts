@@ -12,6 +12,11 @@ const LOOK_INTERVAL_MS = 250;
  * one whose last packet was lost takes a second more (RFC 6298 §2).
  */
 export const HANDOVER_LINGER_MS = 2000;
+/**
+ * How long before that they stop answering whoever comes nevertheless: the reactors of a proxy do not close at the same
+ * moment, and the kernel may choose the ones that are left. Longer than the reactors are apart.
+ */
+const SILENT_MS = 2 * LOOK_INTERVAL_MS;
 
 /** What the handover needs of the pod. */
 export interface HandoverSubject {
@@ -23,6 +28,8 @@ export interface HandoverSubject {
   steer(index: number): void;
   /** Once: new connections go elsewhere now, so peers may be told to open some. */
   onSteered(): void;
+  /** New connections are not answered here any more; may be said again. */
+  ignoreNew(): void;
   /** Once: nothing can be on its way to the listeners any more. */
   onReleased(): void;
 }
@@ -67,7 +74,9 @@ export class PodHandover {
 
   #look(): void {
     const { nowMs } = this.#reactor;
-    if (this.#state === 'steered' && nowMs >= this.#steeredAtMs + HANDOVER_LINGER_MS) return this.release();
+    const steeredForMs = this.#state === 'steered' ? nowMs - this.#steeredAtMs : 0;
+    if (steeredForMs >= HANDOVER_LINGER_MS) return this.release();
+    if (steeredForMs >= HANDOVER_LINGER_MS - SILENT_MS) this.#subject.ignoreNew();
     const others = this.#others();
     if (others > 0) this.#index = Math.max(this.#index, others, this.#subject.ownListeners);
     // Again and again: a listener of the next proxy that comes late puts an end to steering.

@@ -176,6 +176,7 @@ export class PodProxy implements ServedPod {
       countListeners: () => this.#countListeners(),
       steer: (index) => this.#steer(index),
       onSteered: () => this.#inbound.drain(),
+      ignoreNew: () => this.#ignoreNew(),
       onReleased: () => this.#release(),
     });
   }
@@ -215,6 +216,11 @@ export class PodProxy implements ServedPod {
   #steer(index: number): void {
     for (const listener of this.#listeners) listener.steer(index);
     this.#dns?.steer(index);
+  }
+
+  #ignoreNew(): void {
+    for (const listener of this.#listeners) listener.ignoreNew();
+    this.#dns?.ignoreNew();
   }
 
   #release(): void {

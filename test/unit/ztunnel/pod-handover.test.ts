@@ -22,6 +22,10 @@ class Subject {
     this.log.push('steered');
   }
 
+  ignoreNew(): void {
+    this.log.push('ignore');
+  }
+
   onReleased(): void {
     this.log.push('released');
   }
@@ -59,6 +63,16 @@ test('listeners stay for handshakes that are under way, and are then closed', ()
   assert.equal(subject.log.at(-1), 'released');
   assert.deepEqual([handover.isUnderWay, handover.isReleased], [false, true]);
   assert.equal(reactor.pendingTimers, 0);
+});
+
+test('before they are closed they stop answering, and are led past until the end', () => {
+  const { reactor, subject, wait } = bench();
+  subject.listeners = 4;
+  new PodHandover(reactor, subject);
+  wait(HANDOVER_LINGER_MS + 300);
+  const { log } = subject;
+  assert.ok(log.indexOf('steered') < log.indexOf('ignore'));
+  assert.deepEqual(log.slice(log.indexOf('ignore')), ['ignore', 'steer 2', 'ignore', 'steer 2', 'released']);
 });
 
 test('connections are led to a listener that is the next proxy’s now and no listener at all afterwards', () => {
