@@ -59,6 +59,8 @@ export class Reactor {
   readonly wakeFd = openEventFd();
   /** Exceptions that came out of callbacks; each is logged. */
   handlerFailures = 0;
+  /** Told so far, to anybody: the loop has nothing to do while it stays. */
+  events = 0;
   readonly #epoll = new Epoll();
   /** By descriptor; the generation tells a stale event from one for a descriptor whose number was used again. */
   readonly #handlers: (EventHandler | undefined)[] = [];
@@ -129,6 +131,7 @@ export class Reactor {
     const count = this.#epoll.wait(this.#pollTimeout(timeoutMs));
     this.#nowMs = performance.now();
     this.#inTurn = true;
+    this.events += count;
     for (let i = 0; i < count; i++) this.#dispatch(i);
     this.#deferred.run(this.runTask);
     this.#runTimers();

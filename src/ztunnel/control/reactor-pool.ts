@@ -16,8 +16,8 @@ const DUMP_TIMEOUT_MS = 5000;
 const CLOSE_ALL_MS = 500;
 /** Limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
 const REACTOR_HEAP_MB = 1024;
-/** Of which for short-lived objects: V8's own limit lets a reactor that has read a large mesh keep 67 MB for them. */
-const REACTOR_YOUNG_MB = 12;
+/** Of which for short-lived objects: V8 gives up to 67 where a large mesh is read or a load lasts, and takes long over it. */
+const REACTOR_YOUNG_MB = 6;
 
 /** What the control thread does with what the reactors tell it. */
 export interface ReactorEvents {

@@ -8,7 +8,12 @@ import { systemClock } from '../../identity/clock.ts';
 import { RevocationFile } from '../../identity/revocation-file.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { exitProcess } from '../../sys/process-exit.ts';
-import { keepMemorySmall, releaseProcessMemory, releaseThreadMemory } from '../../sys/process-memory.ts';
+import {
+  collectOften,
+  keepMemorySmall,
+  releaseProcessMemory,
+  releaseThreadMemory,
+} from '../../sys/process-memory.ts';
 import { HttpEndpoint } from '../../telemetry/http-endpoint.ts';
 import { logger, resetLogLevels, setLogLevels, writeLog } from '../../telemetry/log.ts';
 import { SeriesRegistry } from '../../telemetry/series-registry.ts';
@@ -158,6 +163,7 @@ export class ZtunnelProcess {
   /** Only now: a pod that is served before the mesh is known would have its calls pass as plain text. */
   #onMeshKnown(): void {
     this.#readiness.done(XDS_TASK);
+    collectOften();
     // Before the first pod, so that no connection has to wait for it.
     this.#pool.broadcast({ kind: 'mesh-read' });
     this.#zds.start();

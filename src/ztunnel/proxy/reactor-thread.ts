@@ -1,6 +1,7 @@
 /** The entry of a reactor thread: an epoll loop that serves every pod of the node, told what to do by the main thread. */
 
 import { flushCompileCache } from 'node:module';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { AmbitError, messageOf } from '../../base/errors.ts';
 import { Http2Counters } from '../../http/http2-counters.ts';
@@ -30,6 +31,7 @@ import { connectionsPerPod, REPORT_INTERVAL_MS } from './limits.ts';
 import type { FromReactor, PodInfo, ReactorBoot, ToReactor } from './messages.ts';
 import { PodProxy } from './pod-proxy.ts';
 import { cutRevoked, reevaluate } from './policy-watch.ts';
+import { QuietCollection } from './quiet-collection.ts';
 import type { ReactorContext } from './reactor-context.ts';
 import { TlsContexts } from './tls-contexts.ts';
 import { WorkloadWait } from './workload-wait.ts';
@@ -37,6 +39,8 @@ import { WorkloadWait } from './workload-wait.ts';
 const log = logger('reactor');
 /** Node timers do not fire in this thread, so the log is flushed by the loop. */
 const LOG_FLUSH_MS = 50;
+/** So long without an event is quiet. */
+const QUIET_MS = 250;
 /** How often a thread that stops looks whether it may. */
 const DRAIN_LOOK_MS = 100;
 
@@ -44,6 +48,7 @@ const DRAIN_LOOK_MS = 100;
 class ReactorThread {
   readonly #context: ReactorContext;
   readonly #pods = new Map<string, PodProxy>();
+  readonly #collection: QuietCollection;
   #draining = false;
 
   constructor(boot: ReactorBoot) {
@@ -68,6 +73,11 @@ class ReactorThread {
       maxConnectionsPerPod: connectionsPerPod(maxDescriptors(), boot.config.workerThreads),
       revocations: RevocationList.empty,
     };
+    this.#collection = new QuietCollection({
+      events: () => reactor.events,
+      heapSize: () => getHeapStatistics().total_heap_size,
+      collect: releaseThreadMemory,
+    });
     mesh.onChange((change) => {
       this.#context.workloads.recheck();
       reevaluate(this.#context, change);
@@ -80,6 +90,7 @@ class ReactorThread {
     reactor.onWake(() => this.#readMessages());
     this.#every(LOG_FLUSH_MS, flushLog);
     this.#every(REPORT_INTERVAL_MS, () => this.#report());
+    this.#every(QUIET_MS, () => this.#collection.look());
     say({ kind: 'ready', wakeFd: reactor.wakeFd, series: store.memory });
     reactor.run();
   }
@@ -123,7 +134,7 @@ class ReactorThread {
         applyUpdate(context.mesh, readSharedUpdate(message.update));
         return;
       case 'mesh-read':
-        return releaseThreadMemory();
+        return this.#collection.collect();
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':

@@ -43,6 +43,17 @@ test('a turn tells events, then runs tasks, then timers, then flushes', () => {
   assert.deepEqual(order, ['event', 'task', 'timer', 'flush']);
 });
 
+test('events are counted, timers and tasks are not', () => {
+  const reactor = quietReactor();
+  reactor.setTimer(0, () => {});
+  reactor.defer({ run: () => {} });
+  reactor.turn(0);
+  assert.equal(reactor.events, 0);
+  reactor.register(rungBell(), { onEvents: () => {} });
+  reactor.turn(0);
+  assert.equal(reactor.events, 1);
+});
+
 test('tasks and flushes asked for while their kind runs wait for the next turn', () => {
   const reactor = quietReactor();
   const order: string[] = [];

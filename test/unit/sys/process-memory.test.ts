@@ -55,3 +55,43 @@ test('garbage of another thread goes back to the kernel', () => {
   `);
   assert.ok(after! < before! - 10 * 1024, `${before} KiB before, ${after} after`);
 });
+
+/**
+ * Lets objects live just long enough to be promoted, at a pace that leaves V8 time to mark beside it, and prints by how many
+ * bytes they grew at most.
+ */
+const PROMOTED = `
+  const { getHeapSpaceStatistics } = await import('node:v8');
+  const oldSpace = () => getHeapSpaceStatistics().find((space) => space.space_name === 'old_space').space_used_size;
+  const live = Array.from({ length: 60_000 }, (_, i) => ({ i, text: 'item ' + i }));
+  memory.releaseThreadMemory();
+  const before = oldSpace();
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  let growth = 0;
+  for (let i = 0; i < 300_000; i++) {
+    live[i % live.length] = { i, text: 'item ' + i };
+    if (i % 500 !== 0) continue;
+    growth = Math.max(growth, oldSpace() - before);
+    Atomics.wait(never, 0, 0, 1);
+  }
+  console.log(JSON.stringify({ growth }));
+`;
+
+/** Of a thread that never runs Node's event loop; the heap has the limits of a reactor. */
+function growthOfThread(setting: string): number {
+  const code = encodeURIComponent(PRELUDE + PROMOTED).replaceAll("'", '%27');
+  const { growth } = run(`
+    import { Worker } from 'node:worker_threads';
+    memory.keepMemorySmall();
+    ${setting}
+    new Worker(new URL('data:text/javascript,${code}'), {
+      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 6 },
+    });
+  `);
+  return growth!;
+}
+
+test('garbage that was promoted is collected in small portions where that was asked for', () => {
+  const [often, seldom] = [growthOfThread('memory.collectOften();'), growthOfThread('')];
+  assert.ok(often < seldom / 2, `${often} bytes, ${seldom} where it was not`);
+});
