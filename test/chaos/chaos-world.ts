@@ -161,12 +161,6 @@ export class ChaosWorld {
     return stdout;
   }
 
-  /** Whether a command that may fail succeeds. */
-  attempt(inside: readonly string[], command: readonly string[]): boolean {
-    const [program, ...args] = [...inside, ...command];
-    return spawnSync(program!, args).status === 0;
-  }
-
   facts(): Promise<Environment> {
     return this.session.facts();
   }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { NODES, type NodeName, pairsOf } from '../support/two-pods.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 import type { Traffic } from './traffic.ts';
+import { whileUnruly } from './unruly-wire.ts';
 
 export interface Fault {
   readonly name: string;
@@ -23,7 +24,6 @@ const SPELL_MS = 3000;
 /** Certificates live for 24 hours and are renewed after half of that. */
 const HALF_LIFE_HOURS = 13;
 const BEYOND_LIFE_HOURS = 30;
-const LOSS_PERCENT = 3;
 
 const spell = () => delay(SPELL_MS);
 
@@ -123,7 +123,7 @@ const OF_ALL: readonly Fault[] = [
         await spell();
       }),
   },
-  { name: 'packets lost and out of order', costs: 'nothing', deaths: [], inflict: losePackets },
+  { name: 'frames lost, doubled, out of order', costs: 'nothing', deaths: [], inflict: spoilLine },
 ];
 
 export const FAULTS: readonly Fault[] = [...OF_ALL, ...NODES.flatMap(ofNode)];
@@ -218,21 +218,8 @@ async function assertNoCallSucceeds({ traffic }: ChaosWorld): Promise<void> {
   assert.equal(good.length, 0, 'calls succeed although no certificate is valid');
 }
 
-/** By the kernel's network emulator; where it has none by a rule that drops, so that segments come out of order. */
-async function losePackets(world: ChaosWorld): Promise<void> {
-  const enter = await node1(world);
-  const netem = ['root', 'netem', 'delay', '5ms', 'reorder', '25%', 'loss', `${LOSS_PERCENT}%`];
-  if (world.attempt(enter, ['tc', 'qdisc', 'add', 'dev', 'eth0', ...netem])) {
-    await spell();
-    world.run(enter, ['tc', 'qdisc', 'del', 'dev', 'eth0', 'root']);
-    return;
-  }
-  const share = ['--mode', 'random', '--probability', String(LOSS_PERCENT / 100)];
-  const rule = ['FORWARD', '-m', 'statistic', ...share, '-j', 'DROP'];
-  const each = (action: '-I' | '-D') => {
-    for (const iptables of ['iptables', 'ip6tables']) world.run(enter, [iptables, action, ...rule]);
-  };
-  each('-I');
-  await spell();
-  each('-D');
+/** The line must have done what it is for, or nothing has been tried. */
+async function spoilLine(world: ChaosWorld): Promise<void> {
+  const { lost, twice, overtaken } = await whileUnruly(await world.facts(), 'node1', spell);
+  for (const count of [lost, twice, overtaken]) assert.ok(count > 0, 'the line loses, doubles and reorders');
 }
