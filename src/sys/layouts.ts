@@ -75,8 +75,14 @@ export const NETLINK_SOCK_DIAG = 4;
 export const SOCK_DIAG_BY_FAMILY = 20;
 /** NLM_F_REQUEST | NLM_F_DUMP */
 export const NLM_F_REQUEST_DUMP = 0x301;
+/** NLM_F_REQUEST | NLM_F_ACK */
+export const NLM_F_REQUEST_ACK = 0x5;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
+/** rtnetlink(7): a change of a network device. */
+export const NETLINK_ROUTE = 0;
+export const RTM_NEWLINK = 16;
+export const IFLA_GSO_IPV4_MAX_SIZE = 63;
 export const IPPROTO_TCP = 6;
 export const TCP_LISTEN = 10;
 /** BPF_RET | BPF_K: the program that always gives one number. */
@@ -121,5 +127,9 @@ export const SOCK_FILTER = { code: 0, skipIfTrue: 2, skipIfFalse: 3, operand: 4,
 export const SOCK_FPROG = { length: 0, filter: 8, size: 16 } as const;
 /** struct nlmsghdr {u32 len; u16 type; u16 flags; u32 seq; u32 pid} */
 export const NLMSGHDR = { length: 0, type: 4, flags: 6, size: 16 } as const;
+/** struct ifinfomsg {u8 family; u8 pad; u16 type; i32 index; u32 flags; u32 change} */
+export const IFINFOMSG = { index: 4, size: 16 } as const;
+/** struct rtattr {u16 len; u16 type}, then its value */
+export const RTATTR = { length: 0, type: 2, size: 4 } as const;
 /** struct inet_diag_req_v2 {u8 family; u8 protocol; u8 ext; u8 pad; u32 states; struct inet_diag_sockid id} */
 export const INET_DIAG_REQUEST = { family: 0, protocol: 1, states: 4, sourcePort: 8, size: 56 } as const;

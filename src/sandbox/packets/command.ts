@@ -9,8 +9,8 @@ import { exitProcess } from '../../sys/process-exit.ts';
 import { readInto } from '../../sys/sockets.ts';
 import { describeSegment, parseSegment } from './packet-text.ts';
 
-/** Segments that offloading has joined can be as large as IP allows. */
-const MAX_PACKET_BYTES = 64 * 1024 + 14;
+/** Segments that offloading has joined can be as large as the kernel allows, which is 512 KiB, with their headers. */
+const MAX_PACKET_BYTES = 512 * 1024 + 14;
 const USAGE = 'Usage: ambit packets [--interface eth0]\n\nRuns until it is interrupted; needs CAP_NET_RAW.\n';
 
 /** @param argv what follows `ambit packets` */

@@ -27,7 +27,9 @@ export function parseSegment(frame: Uint8Array): Segment | undefined {
 function parseIpv4(packet: Uint8Array): Segment | undefined {
   const headerBytes = (packet[0]! & 0x0f) * 4;
   if (packet.length < 20 || headerBytes < 20 || packet[9] !== TCP) return undefined;
-  const total = Math.min(packet.length, (packet[2]! << 8) | packet[3]!);
+  // 0 is what a packet says that is larger than the field can tell.
+  const said = (packet[2]! << 8) | packet[3]!;
+  const total = said === 0 ? packet.length : Math.min(packet.length, said);
   return parseTcp(packet.subarray(12, 16), packet.subarray(16, 20), packet.subarray(headerBytes, total));
 }
 

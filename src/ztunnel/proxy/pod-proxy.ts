@@ -9,6 +9,8 @@ import { type SocketOptions, TcpSocket, type TcpSocketHandler } from '../../io/t
 import { type DnsResolution, resolveDnsName } from '../../mesh/dns-resolution.ts';
 import { meshErrors } from '../../mesh/errors.ts';
 import type { Workload } from '../../mesh/workload.ts';
+import { errnoName } from '../../sys/errno.ts';
+import { enlargeLoopbackPackets } from '../../sys/loopback-device.ts';
 import { NetworkNamespace } from '../../sys/network-namespace.ts';
 import { countListeners } from '../../sys/reuse-port.ts';
 import { logger } from '../../telemetry/log.ts';
@@ -103,6 +105,7 @@ export class PodProxy implements ServedPod {
       tcp: tcpOptions(config),
       onExhausted: (error: string) => this.limits.reached('descriptors', { error }),
     };
+    if (!this.#isSelf) this.#enlargePackets();
     this.#listeners = openPodListeners(options, this.#wantedListeners());
     try {
       if (config.dnsProxy && !this.#isSelf) this.#startDns();
@@ -110,6 +113,13 @@ export class PodProxy implements ServedPod {
       this.stopListening();
       throw errors.AMBIT_POD_START_FAILED(`DNS could not be served in the pod: ${messageOf(thrown)}`, thrown);
     }
+  }
+
+  /** Whatever the proxy hands to the pod's applications passes loopback. Without it everything works as well. */
+  #enlargePackets(): void {
+    const result = this.#namespace.run(enlargeLoopbackPackets);
+    if (result === 0) return;
+    log.debug('packets on loopback stay small', { pod: this.info.name, error: errnoName(result) });
   }
 
   /** Nothing is redirected to the proxy itself: it only takes HBONE, so that its metrics can be read through it. */

@@ -22,6 +22,13 @@ test('padding behind a short packet is not taken for payload', () => {
   assert.equal(parseSegment(Uint8Array.from(frame))?.payload.length, TEXT.length);
 });
 
+test('a packet of more than 64 KiB, which says 0 of its length, is as long as it is', () => {
+  const header = [...IPV4.slice(0, 2), 0, 0, ...IPV4.slice(4)];
+  const payload = new Uint8Array(100_000);
+  const frame = Buffer.concat([Buffer.from([...ETHERNET(0x0800), ...header, ...TCP_HEADER]), payload]);
+  assert.equal(parseSegment(frame)?.payload.length, payload.length);
+});
+
 test('nothing that can be on a wire makes the parser throw', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(0x0800, 0x86dd, 0x0806), (bytes, type) => {
