@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';
 import { wakeReactor } from '../../io/reactor.ts';
+import { YOUNG_GENERATION_MB } from '../../sys/process-memory.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
@@ -16,8 +17,6 @@ const DUMP_TIMEOUT_MS = 5000;
 const CLOSE_ALL_MS = 500;
 /** Limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
 const REACTOR_HEAP_MB = 1024;
-/** Of which for short-lived objects: V8 gives up to 67 where a large mesh is read or a load lasts, and takes long over it. */
-const REACTOR_YOUNG_MB = 6;
 
 /** What the control thread does with what the reactors tell it. */
 export interface ReactorEvents {
@@ -115,7 +114,7 @@ export class ReactorPool {
         name: `reactor-${boot.index}`,
         resourceLimits: {
           maxOldGenerationSizeMb: REACTOR_HEAP_MB,
-          maxYoungGenerationSizeMb: REACTOR_YOUNG_MB,
+          maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
         },
       });
       const thread: Thread = { worker, wakeFd: -1, series: undefined, drained: false };

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
+import { YOUNG_GENERATION_MB } from '../../../src/sys/process-memory.ts';
 
 const MODULE = new URL('../../../src/sys/process-memory.ts', import.meta.url).href;
 
@@ -85,7 +86,7 @@ function growthOfThread(setting: string): number {
     memory.keepMemorySmall();
     ${setting}
     new Worker(new URL('data:text/javascript,${code}'), {
-      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 6 },
+      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB },
     });
   `);
   return growth!;
@@ -94,4 +95,20 @@ function growthOfThread(setting: string): number {
 test('garbage that was promoted is collected in small portions where that was asked for', () => {
   const [often, seldom] = [growthOfThread('memory.collectOften();'), growthOfThread('')];
   assert.ok(often < seldom / 2, `${often} bytes, ${seldom} where it was not`);
+});
+
+test('the young generation of a thread has its size from the start', () => {
+  const code = encodeURIComponent(`
+    import { getHeapSpaceStatistics } from 'node:v8';
+    const space = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
+    console.log(JSON.stringify({ capacity: space.space_used_size + space.space_available_size }));
+  `).replaceAll("'", '%27');
+  const { capacity } = run(`
+    import { Worker } from 'node:worker_threads';
+    memory.keepMemorySmall();
+    new Worker(new URL('data:text/javascript,${code}'), {
+      resourceLimits: { maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB },
+    });
+  `);
+  assert.equal(Math.round(capacity! / 2 ** 20), YOUNG_GENERATION_MB / 3);
 });
