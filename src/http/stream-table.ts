@@ -1,9 +1,9 @@
 /** The streams of a connection: those that are open by identifier, and how the recent ones ended. */
 
+import { IdMap } from '../base/id-map.ts';
 import { MAX_STREAM_ID } from './http2-frame.ts';
 import { REMEMBERED_STREAMS } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
-import { StreamMap } from './stream-map.ts';
 
 /**
  * How a stream that is not open came to be so (RFC 9113 §5.1). `idle` includes identifiers that were skipped;
@@ -16,7 +16,7 @@ const ENDINGS: readonly StreamEnding[] = ['ended', 'reset-by-us', 'reset-by-peer
 
 export class StreamTable {
   readonly #isServer: boolean;
-  readonly #open = new StreamMap();
+  readonly #open = new IdMap<Http2Stream>();
   /** A ring of the last streams that closed, and how (an index of ENDINGS). */
   readonly #closedIds = new Int32Array(REMEMBERED_STREAMS);
   readonly #endings = new Uint8Array(REMEMBERED_STREAMS);

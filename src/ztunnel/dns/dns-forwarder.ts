@@ -1,6 +1,7 @@
 /** Sends a pod's DNS queries on to the nameservers, from sockets in the pod's own network namespace. */
 
 import { randomInt } from 'node:crypto';
+import { IdMap } from '../../base/id-map.ts';
 import { familyOf, type IpAddress, parseIp, type SocketAddress } from '../../base/ip.ts';
 import type { Reactor, Timer } from '../../io/reactor.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
@@ -26,6 +27,8 @@ export interface ForwardedQuery {
 }
 
 interface Pending {
+  /** In the question to the nameserver. */
+  readonly id: number;
   readonly query: ForwardedQuery;
   readonly clientId: number;
   readonly startedMs: number;
@@ -45,7 +48,7 @@ export class DnsForwarder {
   readonly #nameservers: readonly SocketAddress[];
   readonly #options: ForwarderOptions;
   readonly #sockets = new Map<number, UdpSocket>();
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new IdMap<Pending>();
 
   constructor(reactor: Reactor, nameservers: readonly IpAddress[], options: ForwarderOptions) {
     this.#reactor = reactor;
@@ -63,15 +66,24 @@ export class DnsForwarder {
     if (this.#pending.size >= MAX_PENDING_QUERIES || this.#nameservers.length === 0) return false;
     const id = this.#freeId();
     const clientId = (query.message[0]! << 8) | query.message[1]!;
-    const pending: Pending = { query, clientId, startedMs: this.#reactor.nowMs, server: 0, cancel: () => {} };
-    this.#pending.set(id, pending);
-    this.#ask(id, pending);
+    const pending: Pending = {
+      id,
+      query,
+      clientId,
+      startedMs: this.#reactor.nowMs,
+      server: 0,
+      cancel: () => {},
+    };
+    this.#pending.add(pending);
+    this.#ask(pending);
     return true;
   }
 
   close(): void {
-    for (const pending of this.#pending.values()) pending.cancel();
-    this.#pending.clear();
+    for (const pending of this.#pending.values()) {
+      pending.cancel();
+      this.#pending.delete(pending.id);
+    }
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
   }
@@ -80,32 +92,32 @@ export class DnsForwarder {
   #freeId(): number {
     for (;;) {
       const id = randomInt(ID_SPACE);
-      if (!this.#pending.has(id)) return id;
+      if (this.#pending.get(id) === undefined) return id;
     }
   }
 
-  #ask(id: number, pending: Pending): void {
+  #ask(pending: Pending): void {
     const server = this.#nameservers[pending.server]!;
-    const message = withId(pending.query.message, id);
-    if (pending.query.protocol === 'tcp') this.#askOverTcp(id, pending, { server, message });
-    else this.#askOverUdp(id, pending, { server, message });
+    const message = withId(pending.query.message, pending.id);
+    if (pending.query.protocol === 'tcp') this.#askOverTcp(pending, { server, message });
+    else this.#askOverUdp(pending, { server, message });
   }
 
-  #askOverUdp(id: number, pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
-    const timer: Timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#nextServer(id));
+  #askOverUdp(pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
+    const timer: Timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#nextServer(pending));
     pending.cancel = () => timer.cancel();
     this.#socketFor(to.server.ip).send(to.message, to.server);
   }
 
-  #askOverTcp(id: number, pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
+  #askOverTcp(pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
     const exchange = new DnsTcpExchange(this.#reactor, {
       ...to,
       socket: this.#options,
       timeoutMs: UPSTREAM_TIMEOUT_MS,
       onAnswer: (answer) => {
-        const good = answer !== undefined && answersQuery(answer, id, pending.query.question);
-        if (good) this.#finish(id, pending, answer);
-        else this.#nextServer(id);
+        const good = answer !== undefined && answersQuery(answer, pending.id, pending.query.question);
+        if (good) this.#finish(pending, answer);
+        else this.#nextServer(pending);
       },
     });
     pending.cancel = () => exchange.cancel();
@@ -129,20 +141,18 @@ export class DnsForwarder {
     const pending = this.#pending.get(id);
     const server = pending && this.#nameservers[pending.server];
     if (pending?.query.protocol !== 'udp' || from.ip !== server?.ip || from.port !== server.port) return;
-    if (answersQuery(data, id, pending.query.question)) this.#finish(id, pending, data);
+    if (answersQuery(data, id, pending.query.question)) this.#finish(pending, data);
   }
 
-  #nextServer(id: number): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return;
+  #nextServer(pending: Pending): void {
     pending.server++;
-    if (pending.server >= this.#nameservers.length) return this.#finish(id, pending, undefined);
-    this.#ask(id, pending);
+    if (pending.server >= this.#nameservers.length) return this.#finish(pending, undefined);
+    this.#ask(pending);
   }
 
-  #finish(id: number, pending: Pending, answer: Uint8Array | undefined): void {
+  #finish(pending: Pending, answer: Uint8Array | undefined): void {
     pending.cancel();
-    this.#pending.delete(id);
+    this.#pending.delete(pending.id);
     const restored = answer && withId(answer, pending.clientId);
     pending.query.onAnswer(restored, this.#reactor.nowMs - pending.startedMs);
   }

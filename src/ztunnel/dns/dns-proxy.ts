@@ -1,5 +1,6 @@
 /** The DNS server of one pod: answers names of the mesh from the mesh state, and forwards everything else. */
 
+import { DenseSet } from '../../base/dense-set.ts';
 import { type IpAddress, type IpFamily, parseIp, type SocketAddress } from '../../base/ip.ts';
 import { TokenBucket, type TokenBucketOptions } from '../../base/token-bucket.ts';
 import type { Reactor } from '../../io/reactor.ts';
@@ -64,7 +65,7 @@ export class DnsProxy {
   readonly #forwarder: DnsForwarder;
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: TcpListener[] = [];
-  readonly #sessions = new Set<DnsTcpSession>();
+  readonly #sessions = new DenseSet<DnsTcpSession>();
   readonly #allowance: TokenBucket;
 
   /** @throws AmbitError when the sockets on the pod's IPv4 loopback cannot be opened. */

@@ -1,5 +1,6 @@
 /** DNS over TCP (RFC 7766): messages with a two-byte length, answered in any order. */
 
+import type { Placed } from '../../base/dense-set.ts';
 import type { ByteStreamHandler } from '../../io/byte-stream.ts';
 import { PlainStream } from '../../io/plain-stream.ts';
 import type { Timer } from '../../io/reactor.ts';
@@ -14,7 +15,8 @@ export interface DnsTcpEvents {
   onEnd(session: DnsTcpSession): void;
 }
 
-export class DnsTcpSession implements ByteStreamHandler {
+export class DnsTcpSession implements ByteStreamHandler, Placed {
+  place = -1;
   readonly #stream: PlainStream;
   readonly #events: DnsTcpEvents;
   #idle: Timer;

@@ -1,32 +1,35 @@
-/** Streams by identifier, in a table that is never replaced by another one of its size. */
-
-import type { Http2Stream } from './http2-stream.ts';
+/** Objects by number, in a table that is never replaced by another one of its size. */
 
 /** A power of two, as every later size; half of the slots at most are taken. */
 const FIRST_SLOTS = 8;
 
+/** What such a table holds: a whole number of at most 31 bits. */
+export interface Identified {
+  readonly id: number;
+}
+
 /**
- * Open addressing with linear probing. For V8's Map as for its Set (see DenseSet): streams that have ended long ago would
- * be kept until the whole heap is collected. A peer that chooses identifiers with one home costs itself a walk past all
- * of its streams, which are few.
+ * Open addressing with linear probing. For V8's Map as for its Set (see DenseSet): what has gone long ago would be kept
+ * until the whole heap is collected. A peer that chooses identifiers with one home costs itself a walk past all of its
+ * streams, which are few.
  */
-export class StreamMap {
-  #slots = new Array<Http2Stream | undefined>(FIRST_SLOTS).fill(undefined);
+export class IdMap<T extends Identified> {
+  #slots = new Array<T | undefined>(FIRST_SLOTS).fill(undefined);
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  get(id: number): Http2Stream | undefined {
+  get(id: number): T | undefined {
     return this.#slots[this.#slotOf(id)];
   }
 
-  /** No stream of that identifier is there. */
-  add(stream: Http2Stream): void {
+  /** None of that number is there. */
+  add(item: T): void {
     this.#size++;
     if (this.#size * 2 > this.#slots.length) this.#grow();
-    this.#slots[this.#slotOf(stream.id)] = stream;
+    this.#slots[this.#slotOf(item.id)] = item;
   }
 
   delete(id: number): boolean {
@@ -37,9 +40,9 @@ export class StreamMap {
     return true;
   }
 
-  /** In the order of their identifiers, as of now. */
-  values(): Http2Stream[] {
-    return this.#slots.filter((stream) => stream !== undefined).sort((a, b) => a.id - b.id);
+  /** In the order of their numbers, as of now. */
+  values(): T[] {
+    return this.#slots.filter((item) => item !== undefined).sort((a, b) => a.id - b.id);
   }
 
   /** Where it is, or the free slot where it would be. */
@@ -51,6 +54,7 @@ export class StreamMap {
     return slot;
   }
 
+  /** The streams that one end of HTTP/2 opens are all even, or all odd. */
   #home(id: number): number {
     return (id >>> 1) & (this.#slots.length - 1);
   }
@@ -63,20 +67,20 @@ export class StreamMap {
   #close(slot: number): void {
     let gap = slot;
     for (let at = this.#after(gap); ; at = this.#after(at)) {
-      const stream = this.#slots[at];
-      if (stream === undefined) break;
+      const item = this.#slots[at];
+      if (item === undefined) break;
       const mask = this.#slots.length - 1;
-      const fromHome = (at - this.#home(stream.id)) & mask;
+      const fromHome = (at - this.#home(item.id)) & mask;
       if (fromHome < ((at - gap) & mask)) continue;
-      this.#slots[gap] = stream;
+      this.#slots[gap] = item;
       gap = at;
     }
     this.#slots[gap] = undefined;
   }
 
   #grow(): void {
-    const streams = this.values();
-    this.#slots = new Array<Http2Stream | undefined>(this.#slots.length * 2).fill(undefined);
-    for (const stream of streams) this.#slots[this.#slotOf(stream.id)] = stream;
+    const items = this.values();
+    this.#slots = new Array<T | undefined>(this.#slots.length * 2).fill(undefined);
+    for (const item of items) this.#slots[this.#slotOf(item.id)] = item;
   }
 }
