@@ -187,7 +187,7 @@ export class EnrolmentManager implements ZdsWorkloads, PodEnrolmentEvents {
 
   onFailure(enrolment: PodEnrolment, error: AmbitError): void {
     this.#options.metrics.countFailure(error.code);
-    const isLasting = Date.now() - enrolment.since > REPORT_AFTER_MS;
+    const isLasting = Date.now() - enrolment.standing.since > REPORT_AFTER_MS;
     if (isLasting && enrolment.wish.kind === 'in') this.#options.reportFailure?.(enrolment.pod, error);
   }
 

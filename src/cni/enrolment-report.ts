@@ -79,7 +79,8 @@ function reportLeaving(enrolment: PodEnrolment): PodReport {
 
 function progressOf(enrolment: PodEnrolment | undefined) {
   if (enrolment === undefined) return { state: 'out', findings: [] };
-  const { state, since, netns, rulesVerifiedAt, lastError, findings } = enrolment;
+  const { netns, rulesVerifiedAt } = enrolment;
+  const { state, since, lastError, findings } = enrolment.standing;
   return {
     state: state.kind,
     since: iso(since),

@@ -4,6 +4,7 @@ import { Backoff } from '../base/backoff.ts';
 import { AmbitError, messageOf } from '../base/errors.ts';
 import type { IpAddress } from '../base/ip.ts';
 import { logger } from '../telemetry/log.ts';
+import { EnrolmentStanding } from './enrolment-standing.ts';
 import {
   type EnrolmentFinding,
   type EnrolmentState,
@@ -26,13 +27,6 @@ interface Sandbox {
   readonly ips: readonly IpAddress[];
   /** The pod's addresses in its object at that time: while they stay, they are those of an older sandbox. */
   readonly formerIps: string;
-}
-
-export interface EnrolmentError {
-  readonly code: string;
-  readonly message: string;
-  /** Milliseconds since the epoch. */
-  readonly at: number;
 }
 
 export interface PodEnrolmentEvents {
@@ -59,12 +53,11 @@ const SUPERSEDED = Symbol('superseded');
 const log = logger('enrolment');
 const RETRY_MIN_MS = 5;
 const RETRY_MAX_MS = 5_000;
-/** Kept per pod for reports. */
-const MAX_FINDINGS = 5;
 
 export class PodEnrolment {
   readonly uid: string;
   readonly #events: PodEnrolmentEvents;
+  readonly standing: EnrolmentStanding;
   readonly #footprint: PodFootprint;
   readonly #backoff = new Backoff({ minMs: RETRY_MIN_MS, maxMs: RETRY_MAX_MS });
   #pod: PodFacts;
@@ -72,7 +65,6 @@ export class PodEnrolment {
   #sandbox: Sandbox | undefined;
   /** Identity of a namespace that the plugin said is being torn down. */
   #condemned: string | undefined;
-  #state: EnrolmentState = { kind: 'out' };
   /** Grows with every change of what is wanted. */
   #version = 0;
   /** What was wanted when it failed last. */
@@ -82,12 +74,7 @@ export class PodEnrolment {
   #isAgainDue = false;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
-  #stateWaiters: (() => void)[] = [];
   #restWaiters: (() => void)[] = [];
-  /** Milliseconds since the epoch when the state began. */
-  since = Date.now();
-  lastError: EnrolmentError | undefined;
-  findings: readonly EnrolmentFinding[] = [];
 
   constructor(options: PodEnrolmentOptions) {
     const { pod, wish, steps, events, isTakenOver } = options;
@@ -95,7 +82,11 @@ export class PodEnrolment {
     this.#pod = pod;
     this.#wish = wish;
     this.#events = events;
-    const note = (kind: EnrolmentFinding['kind'], detail: string) => this.#note(kind, detail);
+    this.standing = new EnrolmentStanding(podLabel(pod), {
+      onState: () => events.onState(this),
+      onFinding: (finding) => events.onFinding(this, finding),
+    });
+    const note = (kind: EnrolmentFinding['kind'], detail: string) => this.standing.note(kind, detail);
     this.#footprint = new PodFootprint({ pod, steps, note, isTakenOver });
   }
 
@@ -108,7 +99,7 @@ export class PodEnrolment {
   }
 
   get state(): EnrolmentState {
-    return this.#state;
+    return this.standing.state;
   }
 
   get netns(): PodNetns | undefined {
@@ -128,7 +119,7 @@ export class PodEnrolment {
 
   /** Whether nothing is in force and nothing is wanted. */
   get isDone(): boolean {
-    return this.#state.kind === 'out' && this.#wish.kind !== 'in' && !this.#isRunning;
+    return this.state.kind === 'out' && this.#wish.kind !== 'in' && !this.#isRunning;
   }
 
   /** What ztunnel is to be told of the pod now; undefined when it should not have it. */
@@ -145,7 +136,7 @@ export class PodEnrolment {
     this.#wish = wish;
     this.#footprint.annotation = pod.annotations[REDIRECTION_ANNOTATION];
     if (keyOf(this.#pod, wish) !== before) this.#supersede();
-    else if (this.#state.kind === 'enrolled' && this.#footprint.annotation !== 'enabled') this.kick();
+    else if (this.state.kind === 'enrolled' && this.#footprint.annotation !== 'enabled') this.kick();
   }
 
   /**
@@ -204,7 +195,7 @@ export class PodEnrolment {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#wake();
+    this.standing.wake();
   }
 
   async #run(): Promise<void> {
@@ -247,7 +238,7 @@ export class PodEnrolment {
     this.#progress();
     await this.#carry(version);
     this.#backoff.reset();
-    this.#set({ kind: 'enrolled' });
+    this.standing.set({ kind: 'enrolled' });
     await this.#annotateEnabled();
   }
 
@@ -282,7 +273,7 @@ export class PodEnrolment {
   }
 
   async #leave(version: number, isObjectThere: boolean, isAlive: boolean): Promise<void> {
-    this.#set({ kind: 'leaving' });
+    this.standing.set({ kind: 'leaving' });
     // Peers learn that HBONE is over before it is; that something is in place stays on record until nothing is.
     const isEnabled = isObjectThere && isAlive && this.#footprint.annotation === 'enabled';
     if (isEnabled) await this.#tryToAnnotate('pending');
@@ -292,14 +283,14 @@ export class PodEnrolment {
     if (isObjectThere) await this.#footprint.annotate(this.#pod, null);
     this.#check(version);
     this.#backoff.reset();
-    this.#set({ kind: 'out' });
+    this.standing.set({ kind: 'out' });
   }
 
   /** The pod is in the mesh whether or not its object says so yet. */
   async #annotateEnabled(): Promise<void> {
     const error = await this.#tryToAnnotate('enabled');
     if (error === undefined) return;
-    this.#remember(error);
+    this.standing.remember(error);
     this.#events.onFailure(this, error);
     this.#retryIn(this.#backoff.next());
   }
@@ -333,24 +324,20 @@ export class PodEnrolment {
   #onThrown(thrown: unknown): void {
     const error = asError(thrown);
     const isOver = this.#pod.isEnding && error.code === 'AMBIT_CNI_NETNS_NOT_FOUND';
-    if (isOver) this.#set({ kind: 'pending' });
+    if (isOver) this.standing.set({ kind: 'pending' });
     else this.#fail(error);
   }
 
   #fail(error: AmbitError): void {
     const { code, message, retryable } = error;
-    const isNews = this.#state.kind !== 'failed' || this.#state.code !== code;
+    const isNews = this.state.kind !== 'failed' || this.state.code !== code;
     const after = this.#wish.kind === 'in' ? this.#footprint.stage : 'leaving';
     if (isNews) log.warn('pod not as wanted', { pod: podLabel(this.#pod), after, code, error: message });
     this.#failedVersion = this.#version;
-    this.#remember(error);
+    this.standing.remember(error);
     this.#events.onFailure(this, error);
-    this.#set({ kind: 'failed', code, message, retryable, after });
+    this.standing.set({ kind: 'failed', code, message, retryable, after });
     if (retryable) this.#retryIn(this.#backoff.next());
-  }
-
-  #remember(error: AmbitError): void {
-    this.lastError = { code: error.code, message: error.message, at: Date.now() };
   }
 
   #retryIn(delayMs: number): void {
@@ -361,39 +348,21 @@ export class PodEnrolment {
   /** A failure is shown until the pod has come further than it had then. */
   #progress(): void {
     const kind = this.#footprint.stage;
-    if (this.#state.kind === 'failed' && this.#state.after === kind) return;
-    if (kind !== 'enrolled') this.#set({ kind });
-  }
-
-  #set(state: EnrolmentState): void {
-    const isOther = state.kind !== this.#state.kind;
-    this.#state = state;
-    if (isOther) {
-      this.since = Date.now();
-      log.debug('pod', { pod: podLabel(this.#pod), state: state.kind });
-      this.#events.onState(this);
-    }
-    this.#wake();
-  }
-
-  #note(kind: EnrolmentFinding['kind'], detail: string): void {
-    const finding = { kind, at: Date.now(), detail };
-    this.findings = [...this.findings, finding].slice(-MAX_FINDINGS);
-    log.warn('pod not as it should be', { pod: podLabel(this.#pod), finding: kind, detail });
-    this.#events.onFinding(this, finding);
+    if (this.state.kind === 'failed' && this.state.after === kind) return;
+    if (kind !== 'enrolled') this.standing.set({ kind });
   }
 
   async #whenEnrolled(deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs;
     for (;;) {
-      const state = this.#state;
+      const state = this.state;
       if (state.kind === 'enrolled' && this.#isCarriedNow()) return;
       if (this.#wish.kind !== 'in')
         throw cniErrors.AMBIT_CNI_POD_CHANGED(`pod ${podLabel(this.#pod)} has left`);
       const remainingMs = end - performance.now();
       const isHopeless = state.kind === 'failed' && !state.retryable && this.#failedVersion === this.#version;
       if (remainingMs <= 0 || isHopeless || this.#isStopped) throw this.#whyNot();
-      await this.#nextState(remainingMs);
+      await this.standing.next(remainingMs);
     }
   }
 
@@ -404,23 +373,9 @@ export class PodEnrolment {
   }
 
   #whyNot(): AmbitError {
-    const error = this.#failedVersion === this.#version ? this.lastError : undefined;
-    const detail = error === undefined ? `still ${this.#state.kind}` : `${error.code}: ${error.message}`;
+    const error = this.#failedVersion === this.#version ? this.standing.lastError : undefined;
+    const detail = error === undefined ? `still ${this.state.kind}` : `${error.code}: ${error.message}`;
     return cniErrors.AMBIT_CNI_POD_NOT_ENROLLED(`pod ${podLabel(this.#pod)} is not in the mesh: ${detail}`);
-  }
-
-  #nextState(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#stateWaiters.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-  }
-
-  #wake(): void {
-    for (const waiter of this.#stateWaiters.splice(0)) waiter();
   }
 }
 

@@ -525,7 +525,7 @@ test('a pod that is being deleted and has lost its sandbox is let go without a w
   enrolment.endSandbox(sandbox.path);
   await reaches(enrolment, 'pending');
   assert.deepEqual([world.carried, world.exempt.size, world.open, findings], [undefined, 0, 0, []]);
-  assert.equal(enrolment.lastError, undefined);
+  assert.equal(enrolment.standing.lastError, undefined);
   enrolment.update(enrolment.pod, GONE);
   await reaches(enrolment, 'out');
 });
