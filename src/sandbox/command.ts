@@ -75,6 +75,12 @@ function addLifeCommands(program: Command): void {
     .option('--detach', 'return when every pod is ready; fail, naming the others, when some are not')
     .option('--timeout <seconds>', 'how long to wait for the pods', wholeNumber(1, 86_400), 120)
     .option('--ztunnel <node=command>', 'run this program as the ztunnel of a node (repeatable)', collect, [])
+    .option(
+      '--mesh-env <name=value>',
+      'in the environment of every process of the mesh (repeatable)',
+      collect,
+      [],
+    )
     .option('--xds <address>', 'use this control plane, and start none')
     .option('--ca-root <file>', 'the root certificate that verifies it')
     .addOption(new Option('--no-mesh', 'start no process of the mesh').hideHelp())

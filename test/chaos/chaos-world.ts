@@ -17,7 +17,7 @@ import {
   TWO_PODS_NAMESPACE,
 } from '../support/two-pods.ts';
 import { type Segment, WireCapture } from '../support/wire-capture.ts';
-import { CLOCK_READ_MS, clockShift, shiftedBy } from './shifted-clock.ts';
+import { byClockOf, CLOCK_READ_MS, clockShift, shiftedBy } from './shifted-clock.ts';
 import { Traffic } from './traffic.ts';
 import type { TrafficPlan } from './traffic-main.ts';
 import { OffTheMesh } from './wire-watch.ts';
@@ -27,30 +27,35 @@ const LOAD = { streams: 6, replaceAfterMs: 100, chunksPerTick: 1, callIntervalMs
 const BALLAST = 'ballast';
 const BALLAST_CHUNK = Buffer.alloc(64 * 1024, 'x');
 
+/** Those who go by one clock: the proxies, or the control plane and the node agents. */
+export const CLOCKS = ['proxies', 'control'] as const;
+export type Clock = (typeof CLOCKS)[number];
+
 export class ChaosWorld {
   readonly session: SandboxSession;
   readonly traffic: readonly Traffic[];
   readonly wire: OffTheMesh;
   readonly #capture: WireCapture;
-  readonly #clockFile: string;
 
   /** Resolves when traffic flows both ways. */
   static async start(): Promise<ChaosWorld> {
-    const clockFile = join(process.env.TMPDIR ?? '/tmp', 'clock-shift');
-    writeFileSync(clockFile, clockShift(0));
-    const shifted = `${shiftedBy(clockFile)} exec ambit ztunnel`;
-    const up = NODES.flatMap((node) => ['--ztunnel', `${node}=${shifted}`]);
+    for (const clock of CLOCKS) writeFileSync(fileOf(clock), clockShift(0));
+    const ztunnel = `${byClockOf(fileOf('proxies'))} exec ambit ztunnel`;
+    const up = [
+      ...shiftedBy(fileOf('control')).flatMap((one) => ['--mesh-env', one]),
+      ...NODES.flatMap((node) => ['--ztunnel', `${node}=${ztunnel}`]),
+    ];
     const session = await SandboxSession.start({ name: 'chaos', manifests: TWO_PODS_MANIFESTS, up });
     try {
       await session.enrolled(TWO_PODS_NAMESPACE);
-      return await ChaosWorld.#load(session, clockFile);
+      return await ChaosWorld.#load(session);
     } catch (thrown) {
       await session.dispose();
       throw thrown;
     }
   }
 
-  static async #load(session: SandboxSession, clockFile: string): Promise<ChaosWorld> {
+  static async #load(session: SandboxSession): Promise<ChaosWorld> {
     const facts = await session.facts();
     const pairs = pairsOf(facts);
     const wire = new OffTheMesh(pairs.flatMap(({ from }) => from.ips));
@@ -59,7 +64,7 @@ export class ChaosWorld {
     const capture = await WireCapture.start(facts.daemon.enter, NODES[0], onSegment);
     const traffic = pairs.map((pair) => trafficOf(pair, LOAD));
     for (const one of traffic) one.order('go');
-    return new ChaosWorld(session, { traffic, wire, capture, clockFile });
+    return new ChaosWorld(session, { traffic, wire, capture });
   }
 
   private constructor(
@@ -68,14 +73,12 @@ export class ChaosWorld {
       readonly traffic: readonly Traffic[];
       readonly wire: OffTheMesh;
       readonly capture: WireCapture;
-      readonly clockFile: string;
     },
   ) {
     this.session = session;
     this.traffic = parts.traffic;
     this.wire = parts.wire;
     this.#capture = parts.capture;
-    this.#clockFile = parts.clockFile;
   }
 
   get isWatched(): boolean {
@@ -86,7 +89,7 @@ export class ChaosWorld {
     for (const one of this.traffic) one.stop();
     this.#capture.stop();
     await this.session.dispose();
-    rmSync(this.#clockFile, { force: true });
+    for (const clock of CLOCKS) rmSync(fileOf(clock), { force: true });
   }
 
   /** The number of a process as the machine knows it. */
@@ -117,9 +120,9 @@ export class ChaosWorld {
     }
   }
 
-  /** By how much the proxies' time of day is off from now on; resolves when they have read it. */
-  async shiftClocks(hours: number): Promise<void> {
-    writeFileSync(this.#clockFile, clockShift(hours));
+  /** By how much these are off from now on; resolves when those who go by them have read it. */
+  async shiftClocks(clocks: readonly Clock[], hours: number): Promise<void> {
+    for (const clock of clocks) writeFileSync(fileOf(clock), clockShift(hours));
     await delay(CLOCK_READ_MS);
   }
 
@@ -164,6 +167,10 @@ export class ChaosWorld {
   facts(): Promise<Environment> {
     return this.session.facts();
   }
+}
+
+function fileOf(clock: Clock): string {
+  return join(process.env.TMPDIR ?? '/tmp', `clock-${clock}`);
 }
 
 function trafficOf({ from, to }: Pair, load: Omit<TrafficPlan, 'host' | 'port'>): Traffic {

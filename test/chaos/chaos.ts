@@ -16,7 +16,8 @@ const DEFAULT_SECONDS = 240;
 const INSIDE = 'AMBIT_CHAOS_INSIDE';
 /** State, logs and compiled programs of a sandbox need a third of it. */
 const DISK_BYTES = 96 * 1024 * 1024;
-const SCRIPT = `mount -t tmpfs -o size=${DISK_BYTES} tmpfs "$TMPDIR" && exec "$@"`;
+/** Whatever libfaketime shares between processes stays in /dev/shm when they are killed. */
+const SCRIPT = `mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs -o size=${DISK_BYTES} tmpfs "$TMPDIR" && exec "$@"`;
 
 /** Mount namespace of one's own with a small disk, which can be filled and which nobody else sees. */
 function runInside(): number {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { NODES, type NodeName, pairsOf } from '../support/two-pods.ts';
-import type { ChaosWorld } from './chaos-world.ts';
+import { type ChaosWorld, CLOCKS, type Clock } from './chaos-world.ts';
 import type { Traffic } from './traffic.ts';
 import { whileUnruly } from './unruly-wire.ts';
 
@@ -24,6 +24,12 @@ const SPELL_MS = 3000;
 /** Certificates live for 24 hours and are renewed after half of that. */
 const HALF_LIFE_HOURS = 13;
 const BEYOND_LIFE_HOURS = 30;
+
+const WHOSE_CLOCKS: Readonly<Record<string, readonly Clock[]>> = {
+  "proxies' clocks": ['proxies'],
+  "control plane's and agents' clocks": ['control'],
+  'all clocks': CLOCKS,
+};
 
 const spell = () => delay(SPELL_MS);
 
@@ -109,9 +115,13 @@ const OF_ALL: readonly Fault[] = [
     deaths: [],
     inflict: async (world) => world.whileStopped(await world.pidOf('controlplane'), spell),
   },
-  { name: 'clocks 13 h ahead', costs: 'nothing', deaths: [], inflict: jumpClocks(HALF_LIFE_HOURS) },
-  { name: 'clocks 13 h back', costs: 'nothing', deaths: [], inflict: jumpClocks(-HALF_LIFE_HOURS) },
-  ...[BEYOND_LIFE_HOURS, -HALF_LIFE_HOURS].map(restartInAnotherTime),
+  ...Object.keys(WHOSE_CLOCKS).flatMap((whose) =>
+    [HALF_LIFE_HOURS, -HALF_LIFE_HOURS].map((hours) => clocksJump(whose, hours)),
+  ),
+  restartInAnotherTime("proxies' clocks", BEYOND_LIFE_HOURS),
+  restartInAnotherTime("proxies' clocks", -HALF_LIFE_HOURS),
+  restartInAnotherTime("control plane's and agents' clocks", HALF_LIFE_HOURS),
+  restartInAnotherTime("control plane's and agents' clocks", -BEYOND_LIFE_HOURS),
   { name: 'disk full', costs: 'nothing', deaths: [], inflict: (world) => world.whileDiskFull(spell) },
   {
     name: 'disk full, kill -9 ztunnel of node1',
@@ -185,22 +195,39 @@ function cutCable(node: NodeName, meanwhile: (world: ChaosWorld) => Promise<void
   };
 }
 
-function jumpClocks(hours: number, meanwhile: (world: ChaosWorld) => Promise<void> = async () => {}) {
+function jumpClocks(
+  whose: string,
+  hours: number,
+  meanwhile: (world: ChaosWorld) => Promise<void> = async () => {},
+) {
+  const clocks = WHOSE_CLOCKS[whose]!;
   return async (world: ChaosWorld) => {
-    await world.shiftClocks(hours);
+    await world.shiftClocks(clocks, hours);
     await meanwhile(world);
     await spell();
-    await world.shiftClocks(0);
+    await world.shiftClocks(clocks, 0);
   };
 }
 
-/** With its clock every certificate of the mesh has expired, or is not valid yet: nothing new can be set up. */
-function restartInAnotherTime(hours: number): Fault {
+function clocksJump(whose: string, hours: number): Fault {
+  const name = `${whose} ${inWords(hours)}`;
+  return { name, costs: 'nothing', deaths: [], inflict: jumpClocks(whose, hours) };
+}
+
+function inWords(hours: number): string {
+  return `${Math.abs(hours)} h ${hours > 0 ? 'ahead' : 'back'}`;
+}
+
+/**
+ * By the clocks of the proxies every certificate of the mesh has expired, or is not valid yet; or the authority issues
+ * such ones, by its own clock: nothing new can be set up.
+ */
+function restartInAnotherTime(whose: string, hours: number): Fault {
   return {
-    name: `clocks ${Math.abs(hours)} h ${hours > 0 ? 'ahead' : 'back'}, kill -9 ztunnel of node1`,
+    name: `${whose} ${inWords(hours)}, kill -9 ztunnel of node1`,
     costs: 'connections',
     deaths: ['node1'],
-    inflict: jumpClocks(hours, async (world) => {
+    inflict: jumpClocks(whose, hours, async (world) => {
       await world.kill('ztunnel', 'node1');
       await spell();
       await assertNoCallSucceeds(world);

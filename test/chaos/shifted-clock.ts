@@ -20,13 +20,23 @@ export function clockShift(hours: number): string {
   return `${hours < 0 ? '' : '+'}${hours}h`;
 }
 
+/** Which clock the process of a command in a shell goes by, put before it. */
+export function byClockOf(file: string): string {
+  return `FAKETIME_TIMESTAMP_FILE=${file}`;
+}
+
 /**
- * Put before a command in a shell, its time of day follows the file. Monotonic clocks stay as they are.
+ * What a process must have in its environment for its time of day to follow the file. Monotonic clocks stay as they are.
  * @throws when libfaketime is not installed
  */
-export function shiftedBy(file: string): string {
+export function shiftedBy(file: string): readonly string[] {
   const found = readdirSync(LIBRARIES).filter((name) => existsSync(join(LIBRARIES, name, LIBRARY)));
   if (found.length === 0) throw new Error('libfaketime is missing (on Debian: apt install faketime)');
-  const settings = `FAKETIME_CACHE_DURATION=${READ_SECONDS} FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1`;
-  return `LD_PRELOAD=${join(LIBRARIES, found[0]!, LIBRARY)} FAKETIME_TIMESTAMP_FILE=${file} ${settings}`;
+  return [
+    `LD_PRELOAD=${join(LIBRARIES, found[0]!, LIBRARY)}`,
+    byClockOf(file),
+    `FAKETIME_CACHE_DURATION=${READ_SECONDS}`,
+    'FAKETIME_DONT_FAKE_MONOTONIC=1',
+    'NO_FAKE_STAT=1',
+  ];
 }

@@ -218,11 +218,11 @@ function testBeginnings(user: User): void {
     const sandbox = fixture(t, user);
     const root = join(sandbox.folder, 'manifest.yaml');
     writeFileSync(root, 'a root certificate', { mode: 0o644 });
-    const proxy = 'echo "$XDS_ADDRESS $CA_ADDRESS"; cat "$XDS_ROOT_CA"; exec sleep infinity';
-    const external = ['--xds', 'https://172.30.0.1:15012', '--ca-root', root];
+    const proxy = 'echo "$XDS_ADDRESS $CA_ADDRESS $EXTRA"; cat "$XDS_ROOT_CA"; exec sleep infinity';
+    const external = ['--xds', 'https://172.30.0.1:15012', '--ca-root', root, '--mesh-env', 'EXTRA=a=b c'];
     await sandbox.must('up', '--detach', '--nodes', '1', '--ztunnel', `node1=${proxy}`, ...external);
     assert.doesNotMatch(await sandbox.must('get', 'pods', '-A'), /controlplane/);
-    const told = 'https://172.30.0.1:15012 https://172.30.0.1:15012\na root certificate';
+    const told = 'https://172.30.0.1:15012 https://172.30.0.1:15012 a=b c\na root certificate';
     await until('the proxy has started', async () => (await sandbox.must('logs', 'ztunnel')) === told);
     assert.equal((await sandbox.run(['restart', 'controlplane'])).code, 1);
   });
@@ -233,6 +233,7 @@ function testBeginnings(user: User): void {
     assert.equal(await code('frobnicate'), 2);
     assert.equal(await code('up', '--nodes', 'many'), 2);
     assert.equal(await code('up', '--ztunnel', 'node9=true'), 2);
+    assert.equal(await code('up', '--mesh-env', 'no value'), 2);
     assert.equal(await code('up', '--xds', 'https://x:1'), 2);
     assert.equal(await code('label', 'pod', 'web'), 2);
     assert.equal(await code('get', 'pods'), 3);

@@ -33,6 +33,8 @@ export interface UpOptions {
   readonly mesh: boolean;
   /** `node2=COMMAND`. */
   readonly ztunnel: readonly string[];
+  /** `NAME=VALUE`. */
+  readonly meshEnv: readonly string[];
   readonly xds?: string;
   readonly caRoot?: string;
 }
@@ -150,7 +152,7 @@ function notReady(waiting: readonly ReadinessEntry[], timeoutMs: number | undefi
   return sandboxErrors.AMBIT_SANDBOX_NOT_READY(`not ready${after}:\n${lines.join('\n')}`);
 }
 
-function meshConfig({ mesh, ztunnel, xds, caRoot, nodes }: UpOptions): MeshConfig | undefined {
+function meshConfig({ mesh, ztunnel, meshEnv, xds, caRoot, nodes }: UpOptions): MeshConfig | undefined {
   if (!mesh) return undefined;
   const ztunnels = ztunnel.map((text) => {
     const cut = text.indexOf('=');
@@ -164,7 +166,16 @@ function meshConfig({ mesh, ztunnel, xds, caRoot, nodes }: UpOptions): MeshConfi
   if ((xds === undefined) !== (caRoot === undefined)) throw usage('--xds and --ca-root go together');
   const external =
     xds === undefined || caRoot === undefined ? undefined : { xdsAddress: xds, rootFile: caRoot };
-  return { ztunnels: Object.fromEntries(ztunnels), external };
+  return { ztunnels: Object.fromEntries(ztunnels), env: environmentOf(meshEnv), external };
+}
+
+function environmentOf(assignments: readonly string[]): Readonly<Record<string, string>> {
+  const entries = assignments.map((text) => {
+    const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+    if (name === undefined) throw usage(`--mesh-env ${text}: write NAME=VALUE`);
+    return [name, value!] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 function usage(message: string) {

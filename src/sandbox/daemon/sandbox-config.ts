@@ -18,6 +18,8 @@ export interface SandboxConfig {
 export interface MeshConfig {
   /** Commands that stand in for ztunnel, by node. */
   readonly ztunnels: Readonly<Record<string, string>>;
+  /** Of every process of the mesh, besides what it has anyway. */
+  readonly env: Readonly<Record<string, string>>;
   /** A control plane that is there already, with the root certificate it is verified by. */
   readonly external: { readonly xdsAddress: string; readonly rootFile: string } | undefined;
 }

@@ -188,6 +188,20 @@ function ztunnelEnvironment({ xdsAddress, paths, node, ipv6 }: ZtunnelPlan): rea
   ];
 }
 
+/** The same pod with more in the environment of its containers; what they have already comes later, and wins. */
+export function withEnvironment(pod: ObjectDraft, env: Readonly<Record<string, string>>): ObjectDraft {
+  const more = Object.entries(env).map(([name, value]) => ({ name, value }));
+  const { containers, ...spec } = pod.spec as MeshPodSpec;
+  return {
+    ...pod,
+    spec: { ...spec, containers: containers.map((one) => ({ ...one, env: [...more, ...(one.env ?? [])] })) },
+  };
+}
+
+interface MeshPodSpec {
+  readonly containers: readonly { readonly env?: readonly object[] }[];
+}
+
 function meshPod({ component, name, node, uid, hostNetwork, container }: PodPlan): ObjectDraft {
   return {
     apiVersion: 'v1',

@@ -25,6 +25,7 @@ import {
   serviceAccount,
   TOKEN_FILE,
   TRUST_DOMAIN,
+  withEnvironment,
   ztunnelPod,
 } from './mesh-pods.ts';
 import { TokenIssuer } from './token-issuer.ts';
@@ -139,7 +140,7 @@ export class MeshProcesses {
       this.#creating.add(pod.name);
       pod
         .create(randomUUID())
-        .then((draft) => this.#cluster.api.create(draft))
+        .then((draft) => this.#cluster.api.create(withEnvironment(draft, this.#mesh.env)))
         .catch((thrown) =>
           log.error('a process of the mesh cannot be started', { pod: pod.name, error: messageOf(thrown) }),
         )
