@@ -25,6 +25,10 @@ const BOMB_FIELD_BYTES = 4000;
 /** References to one field of the table: a hundred megabytes, if they were written out. */
 const BOMB_REFERENCES = 30_000;
 const FIRST_DYNAMIC_REFERENCE = 0x80 | 62;
+/** 128 KiB together. */
+const LARGE_FIELDS = 64;
+const LARGE_FIELD_BYTES = 2048;
+const PROTECTION = 'ambit_http2_protection_total/';
 
 /** A literal field without name or value, Huffman-coded both (RFC 7541 §6.2.2): nothing that takes three octets. */
 const EMPTY_FIELD = [0x00, 0x80, 0x80];
@@ -45,7 +49,7 @@ function flood(name: string, about: string, counter: string, next: NextFrames): 
   return {
     name,
     about,
-    counters: [`ambit_http2_protection_total/${counter}`],
+    counters: [PROTECTION + counter],
     code: 'AMBIT_HTTP2_FLOOD',
     attack: (world, deadline) => floodAgainAndAgain(world, deadline, next),
   };
@@ -62,6 +66,15 @@ function bomb(round: number, codec: HeaderCodec): Uint8Array {
   const block = Buffer.concat([codec.block(NOWHERE), Buffer.alloc(BOMB_REFERENCES, FIRST_DYNAMIC_REFERENCE)]);
   // Larger than a frame of the default size may be: ours takes it.
   return frame(FrameType.headers, FrameFlag.endHeaders, idOf(round), block);
+}
+
+/** Indexed from the second request on, so that few bytes stand for all of it. */
+function largeHeaders(round: number, codec: HeaderCodec): Uint8Array {
+  const fields = Array.from(
+    { length: LARGE_FIELDS },
+    () => ['x-large', 'l'.repeat(LARGE_FIELD_BYTES)] as const,
+  );
+  return codec.headers(idOf(round), [...NOWHERE, ...fields]);
 }
 
 function emptyFields(round: number, codec: HeaderCodec): Uint8Array {
@@ -91,6 +104,15 @@ export const HTTP2_DRILLS: readonly Drill[] = [
     round === 0 ? frame(FrameType.headers, 0, 1, Buffer.of(0x82)) : frame(FrameType.continuation, 0, 1),
   ),
   flood('hpack-bomb', 'one octet for four kilobytes', 'headerBombsFlood', bomb),
+  {
+    ...flood(
+      'large-headers',
+      'header lists of twice the size that is taken',
+      'provokedResetsFlood',
+      largeHeaders,
+    ),
+    counters: [`${PROTECTION}headerListsTooLarge`, `${PROTECTION}provokedResetsFlood`],
+  },
   flood('empty-fields', 'CVE-2019-9514, -9516', 'provokedResetsFlood', emptyFields),
   {
     name: 'table-thrash',
