@@ -14,7 +14,14 @@ const MAX_USED_OF_OTHERS = 16 * 1024;
 /** Free buffers below MAPPED_FROM that are kept; the rest is left to the garbage collector. */
 const MAX_FREE_SMALL = 256;
 
-const freeBySize = new Map<number, NativeBuffer[]>();
+/** Free buffers of one size. */
+interface FreeBuffers {
+  /** They keep what was written to them, and are taken first: the last one used is still in the processor's cache. */
+  readonly warm: NativeBuffer[];
+  readonly cold: NativeBuffer[];
+}
+
+const freeBySize = new Map<number, FreeBuffers>();
 let lent = 0;
 
 /** Buffers of this thread that were acquired and not released. */
@@ -22,10 +29,10 @@ export function buffersInUse(): number {
   return lent;
 }
 
-function freeOf(size: number): NativeBuffer[] {
+function freeOf(size: number): FreeBuffers {
   let free = freeBySize.get(size);
   if (free === undefined) {
-    free = [];
+    free = { warm: [], cold: [] };
     freeBySize.set(size, free);
   }
   return free;
@@ -34,17 +41,22 @@ function freeOf(size: number): NativeBuffer[] {
 /** A buffer of exactly `size` bytes with undefined content. */
 export function acquireBuffer(size: number): NativeBuffer {
   lent++;
-  return freeOf(size).pop() ?? (size < MAPPED_FROM ? new NativeBuffer(size) : mapBuffer(size));
+  const { warm, cold } = freeOf(size);
+  return warm.pop() ?? cold.pop() ?? (size < MAPPED_FROM ? new NativeBuffer(size) : mapBuffer(size));
 }
 
 /** Takes a buffer back of which the first `used` bytes were written to; the caller must not touch it again. */
 export function releaseBuffer(buffer: NativeBuffer, used = buffer.size): void {
   lent--;
-  const free = freeOf(buffer.size);
+  const { warm, cold } = freeOf(buffer.size);
   if (buffer.size < MAPPED_FROM) {
-    if (free.length < MAX_FREE_SMALL) free.push(buffer);
+    if (warm.length < MAX_FREE_SMALL) warm.push(buffer);
     return;
   }
-  if (free.length >= MAX_WARM && used > MAX_USED_OF_OTHERS) discardContent(buffer);
-  free.push(buffer);
+  if (warm.length < MAX_WARM) {
+    warm.push(buffer);
+    return;
+  }
+  if (used > MAX_USED_OF_OTHERS) discardContent(buffer);
+  cold.push(buffer);
 }

@@ -90,3 +90,15 @@ test('a large buffer that was full and is not among the few kept warm gives its 
   assert.equal(third.filter((buffer) => buffer.bytes[size - 1] === 7).length, 16);
   for (const buffer of third) releaseBuffer(buffer);
 });
+
+test('however many buffers a burst took, the next ones are warm, and stay so', () => {
+  const size = 192 * 1024;
+  const lent = Array.from({ length: 40 }, () => acquireBuffer(size));
+  for (const buffer of lent) buffer.bytes.fill(7);
+  for (const buffer of lent) releaseBuffer(buffer);
+  for (let round = 0; round < 3; round++) {
+    const next = Array.from({ length: 16 }, () => acquireBuffer(size));
+    assert.equal(next.filter((buffer) => buffer.bytes[size - 1] === 7).length, 16);
+    for (const buffer of next) releaseBuffer(buffer);
+  }
+});
