@@ -72,6 +72,8 @@ const PATIENCE_MS = 5_000;
 const JITTER = 0.1;
 /** Lower bound between two renewals, for certificates that live only for seconds. */
 const MIN_REFRESH_MS = 1_000;
+/** How often a certificate is looked at while it rests: the clock may have been set back to before its beginning. */
+const LOOK_INTERVAL_MS = 60_000;
 /** After a change of roots, certificates that these do not cover are renewed within this time, not all at once. */
 const REISSUE_SPREAD_MS = 60_000;
 
@@ -141,7 +143,7 @@ export class CertificateSlot {
     this.#certificate = { ...this.#certificate, trustBundle };
     if (this.#activity.kind !== 'resting' || isVerifiableWith(this.#certificate, trustBundle)) return;
     this.#stopActivity();
-    this.#rest(this.#environment.random() * REISSUE_SPREAD_MS);
+    this.#rest(this.#nowMs + this.#environment.random() * REISSUE_SPREAD_MS);
   }
 
   /** Ends everything; who still waits is refused. */
@@ -220,10 +222,8 @@ export class CertificateSlot {
     this.#lastError = undefined;
     this.#expiredAtMs = undefined;
     this.#backoff.reset();
-    this.#rest(this.#refreshDelayMs(certificate));
-    this.#expiryTimer?.cancel();
-    const remainingMs = certificate.leaf.notAfterMs - this.#nowMs;
-    this.#expiryTimer = this.#environment.clock.setTimer(remainingMs, () => this.#expired(certificate));
+    this.#rest(this.#nowMs + this.#refreshDelayMs(certificate));
+    this.#watchExpiry(certificate);
     this.#environment.onIssued(this, certificate);
     const waiters = this.#waiters;
     this.#waiters = [];
@@ -245,9 +245,24 @@ export class CertificateSlot {
     return this.certificate === undefined ? 'warmup' : 'background';
   }
 
-  #rest(delayMs: number): void {
-    const timer = this.#environment.clock.setTimer(delayMs, () => this.#requestSoon('background'));
+  /** Until that time of day, or until the certificate turns out not to be valid yet. */
+  #rest(untilMs: number): void {
+    const sliceMs = Math.min(untilMs - this.#nowMs, LOOK_INTERVAL_MS);
+    const timer = this.#environment.clock.setTimer(sliceMs, () => {
+      const isAhead = this.#certificate !== undefined && this.#certificate.leaf.notBeforeMs > this.#nowMs;
+      if (isAhead || this.#nowMs >= untilMs) this.#requestSoon('background');
+      else this.#rest(untilMs);
+    });
     this.#activity = { kind: 'resting', timer };
+  }
+
+  #watchExpiry(certificate: WorkloadCertificate): void {
+    this.#expiryTimer?.cancel();
+    const remainingMs = certificate.leaf.notAfterMs - this.#nowMs;
+    this.#expiryTimer = this.#environment.clock.setTimer(remainingMs, () => {
+      if (certificate.leaf.notAfterMs > this.#nowMs) this.#watchExpiry(certificate);
+      else this.#expired(certificate);
+    });
   }
 
   /** A certificate that is past half of its life on arrival is renewed at half of what remains. */

@@ -7,7 +7,10 @@ export interface Timer {
 export interface Clock {
   /** Wall-clock time in milliseconds since 1970. */
   nowMs(): number;
-  /** Calls back once, when the wall clock has advanced by `delayMs`; any length of time is fine. */
+  /**
+   * Calls back once, when the wall clock has advanced by `delayMs`, or when so much time has passed in truth: a clock that
+   * is set back must not put off what was to be tried again in a second. Any length of time is fine.
+   */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
@@ -20,16 +23,19 @@ const MAX_SLICE_MS = 60_000;
 /** The real time; its timers do not keep a process alive. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
-  setTimer: (delayMs, callback) => new SlicedTimer(Date.now() + delayMs, callback),
+  setTimer: (delayMs, callback) => new SlicedTimer(delayMs, callback),
 };
 
 class SlicedTimer implements Timer {
   readonly #dueMs: number;
   readonly #callback: () => void;
+  /** Of the true time. */
+  #leftMs: number;
   #timeout: NodeJS.Timeout | undefined;
 
-  constructor(dueMs: number, callback: () => void) {
-    this.#dueMs = dueMs;
+  constructor(delayMs: number, callback: () => void) {
+    this.#dueMs = Date.now() + delayMs;
+    this.#leftMs = delayMs;
     this.#callback = callback;
     this.#arm();
   }
@@ -39,12 +45,13 @@ class SlicedTimer implements Timer {
   }
 
   #arm(): void {
-    const waitMs = Math.max(0, this.#dueMs - Date.now());
-    this.#timeout = setTimeout(() => this.#onSlice(), Math.min(waitMs, MAX_SLICE_MS)).unref();
+    const sliceMs = Math.max(0, Math.min(this.#dueMs - Date.now(), this.#leftMs, MAX_SLICE_MS));
+    this.#timeout = setTimeout(() => this.#onSlice(sliceMs), sliceMs).unref();
   }
 
-  #onSlice(): void {
-    if (Date.now() >= this.#dueMs) this.#callback();
+  #onSlice(sliceMs: number): void {
+    this.#leftMs -= sliceMs;
+    if (this.#leftMs <= 0 || Date.now() >= this.#dueMs) this.#callback();
     else this.#arm();
   }
 }

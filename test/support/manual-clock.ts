@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../../src/identity/clock.ts';
 
 interface PendingTimer extends Timer {
-  readonly dueMs: number;
+  dueMs: number;
   readonly callback: () => void;
 }
 
@@ -37,6 +37,12 @@ export class ManualClock implements Clock {
     };
     this.#timers.push(timer);
     return timer;
+  }
+
+  /** Sets the time of day back; timers wait as long as they would have. */
+  setBack(ms: number): void {
+    this.#nowMs -= ms;
+    for (const timer of this.#timers) timer.dueMs -= ms;
   }
 
   /** Moves on by `ms`; promises settle before the first timer and after each one. */

@@ -183,7 +183,11 @@ export class SelfSignedAuthority implements SigningSource {
     const { dueMs } = this.rotation;
     if (dueMs === undefined || this.#closed) return;
     const { clock } = this.#options;
-    this.#stepTimer = clock.setTimer(delayMs ?? Math.max(0, dueMs - clock.nowMs()), () => void this.#step());
+    this.#stepTimer = clock.setTimer(delayMs ?? Math.max(0, dueMs - clock.nowMs()), () => {
+      // Certificates go by the time of day, which may have been set back.
+      if (clock.nowMs() < dueMs) this.#planStep();
+      else void this.#step();
+    });
   }
 
   async #step(): Promise<void> {

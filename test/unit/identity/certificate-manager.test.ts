@@ -503,3 +503,24 @@ test('the snapshot has the fields of config_dump and no private key', async () =
   const text = JSON.stringify([manager.snapshot(), manager.current(CART)]);
   assert.doesNotMatch(text + Buffer.from(cart!.certChain[0]!.pem, 'base64'), /PRIVATE/);
 });
+
+test('when the clock was ahead and is set back, what is not valid yet is renewed, and a failed attempt is repeated', async () => {
+  const { clock, ca, manager } = bench();
+  manager.retain(CART);
+  await settle();
+  // Half of a certificate's life ahead: it is renewed, and its successor is not valid yet when the clock is right again.
+  await clock.advance(13 * HOUR_MS);
+  const ahead = manager.current(CART)!.leaf.notBeforeMs;
+  clock.setBack(13 * HOUR_MS);
+  assert.ok(ahead > clock.nowMs());
+  await clock.advance(60_000);
+  assert.ok(manager.current(CART)!.leaf.notBeforeMs <= clock.nowMs());
+  // Ahead so far that it has expired, with a CA that fails.
+  ca.behave = () => Promise.reject(new Error('away'));
+  await clock.advance(30 * HOUR_MS);
+  assert.equal(manager.current(CART), undefined);
+  clock.setBack(30 * HOUR_MS);
+  ca.behave = undefined;
+  await clock.advance(150_000);
+  assert.ok(manager.current(CART)!.leaf.notAfterMs > clock.nowMs());
+});

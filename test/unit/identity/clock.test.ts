@@ -37,3 +37,24 @@ test('a timer notices within a minute that the wall clock was set forward, and a
     mock.timers.reset();
   }
 });
+
+test('a wall clock that is set back puts no timer off', (t) => {
+  let wallMs = Date.UTC(2026, 0, 3);
+  t.mock.method(Date, 'now', () => wallMs);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const pass = (ms: number) => {
+    wallMs += ms;
+    t.mock.timers.tick(ms);
+  };
+  let fired = 0;
+  systemClock.setTimer(3000, () => fired++);
+  systemClock.setTimer(DAY_MS, () => fired++);
+  pass(1000);
+  wallMs -= 2 * DAY_MS;
+  pass(1999);
+  assert.equal(fired, 0);
+  pass(1);
+  assert.equal(fired, 1);
+  for (let minute = 0; minute < 24 * 60; minute++) pass(60_000);
+  assert.equal(fired, 2);
+});
