@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { AmbitError } from '../../../src/base/errors.ts';
+import type { SocketAddress } from '../../../src/base/ip.ts';
 import { Lane } from '../../../src/io/lane.ts';
 import { PlainStream } from '../../../src/io/plain-stream.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
@@ -13,16 +14,31 @@ import { StreamRecorder } from '../../support/stream-recorder.ts';
 
 const reactor = testReactor();
 
-async function pair(): Promise<{ near: StreamRecorder<PlainStream>; far: StreamRecorder<PlainStream> }> {
-  const far = new StreamRecorder<PlainStream>();
+type Recorder = StreamRecorder<PlainStream>;
+
+/** A client's stream to that address, as it begins. */
+function dial(remote: SocketAddress): Recorder {
+  const near = new StreamRecorder<PlainStream>();
+  near.stream = new PlainStream(TcpSocket.connect(reactor, remote, {}), near);
+  return near;
+}
+
+/** Both ends of a connection that is about to be. */
+function beginPair<R extends Recorder = Recorder>(
+  far: R = new StreamRecorder<PlainStream>() as R,
+  lane?: Lane,
+): { near: Recorder; far: R } {
   const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
-    far.stream = new PlainStream(socket, far);
+    far.stream = new PlainStream(socket, far, lane);
   });
   after(() => listener.close());
-  const near = new StreamRecorder<PlainStream>();
-  near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
-  await until(() => near.opened && far.opened);
-  return { near, far };
+  return { near: dial(listener.localAddress), far };
+}
+
+async function pair(): Promise<{ near: Recorder; far: Recorder }> {
+  const made = beginPair();
+  await until(() => made.near.opened && made.far.opened);
+  return made;
 }
 
 test('50 MB in odd pieces arrive byte for byte, both ways at once, and both ends close', async () => {
@@ -45,19 +61,13 @@ test('50 MB in odd pieces arrive byte for byte, both ways at once, and both ends
 });
 
 test('what is appended before the connection stands is sent when it does', async () => {
-  const far = new StreamRecorder<PlainStream>();
-  const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
-    far.stream = new PlainStream(socket, far);
-  });
-  const near = new StreamRecorder<PlainStream>();
-  near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
+  const { near, far } = beginPair();
   near.send('early');
   near.stream.shutdownOutput();
   await until(() => far.inputEnded);
   assert.equal(far.text, 'early');
   far.stream.close();
   await near.untilClosed();
-  listener.close();
 });
 
 /** Takes one byte at a time, and leaves the rest to another turn. */
@@ -77,12 +87,7 @@ for (const [where, lane] of [
   ['in a lane', new Lane(reactor, () => {})],
 ] as const) {
   test(`a stream ${where} offers again what was left, before the end and with nothing more from the peer`, async () => {
-    const far = new Nibbler();
-    const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
-      far.stream = new PlainStream(socket, far, lane);
-    });
-    const near = new StreamRecorder<PlainStream>();
-    near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
+    const { near, far } = beginPair(new Nibbler(), lane);
     near.send('first');
     await until(() => far.nibbled === 'first');
     near.send(' and last');
@@ -91,15 +96,13 @@ for (const [where, lane] of [
     assert.equal(far.nibbled, 'first and last');
     far.stream.close();
     await near.untilClosed();
-    listener.close();
   });
 }
 
 test('a failed connection closes the stream once, without opening it', async () => {
   const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, () => {});
   listener.close();
-  const near = new StreamRecorder<PlainStream>();
-  near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
+  const near = dial(listener.localAddress);
   await near.untilClosed();
   assert.equal(near.opened, false);
   assert.equal(near.error?.code, 'AMBIT_CONNECT_REFUSED');
@@ -111,8 +114,7 @@ test('bytes that came before the stream was made are delivered', async () => {
     accepted = socket;
   });
   after(() => listener.close());
-  const near = new StreamRecorder<PlainStream>();
-  near.stream = new PlainStream(TcpSocket.connect(reactor, listener.localAddress, {}), near);
+  const near = dial(listener.localAddress);
   await near.untilOpen();
   near.send('waiting');
   let told = false;
