@@ -14,13 +14,22 @@ import type { SecureStream } from './secure-stream.ts';
 import { TunnelRequest } from './tunnel-request.ts';
 
 /** What two tunnels must have in common to share a connection. */
-export interface PoolKey {
+export interface SharedParts {
   /** SPIFFE ID that we present. */
   readonly sourceIdentity: string;
   /** SPIFFE IDs of which the peer must present one. */
   readonly expectedIdentities: readonly string[];
   readonly destination: SocketAddress;
   readonly sourceIp: IpAddress;
+}
+
+/** Made once for many tunnels: keys of one name share connections. */
+export interface PoolKey extends SharedParts {
+  readonly name: string;
+}
+
+export function poolKey(parts: SharedParts): PoolKey {
+  return { ...parts, name: nameOf(parts) };
 }
 
 export interface HbonePoolOptions<Key extends PoolKey> {
@@ -37,8 +46,6 @@ export interface HbonePoolOptions<Key extends PoolKey> {
 export class HbonePool<Key extends PoolKey> {
   readonly #options: HbonePoolOptions<Key>;
   readonly #entries = new Map<string, HbonePoolEntry>();
-  /** Callers have one key for many tunnels. */
-  readonly #names = new WeakMap<Key, string>();
   #closed = false;
 
   constructor(options: HbonePoolOptions<Key>) {
@@ -87,25 +94,15 @@ export class HbonePool<Key extends PoolKey> {
   }
 
   #entryFor(key: Key): HbonePoolEntry {
-    const name = this.#nameOf(key);
-    let entry = this.#entries.get(name);
+    let entry = this.#entries.get(key.name);
     if (entry === undefined) {
-      entry = this.#newEntry(key, name);
-      this.#entries.set(name, entry);
+      entry = this.#newEntry(key);
+      this.#entries.set(key.name, entry);
     }
     return entry;
   }
 
-  #nameOf(key: Key): string {
-    let name = this.#names.get(key);
-    if (name === undefined) {
-      name = keyName(key);
-      this.#names.set(key, name);
-    }
-    return name;
-  }
-
-  #newEntry(key: Key, name: string): HbonePoolEntry {
+  #newEntry(key: Key): HbonePoolEntry {
     const { dial, verifyPeer, counters, settings, limits = DEFAULT_POOL_LIMITS } = this.#options;
     return new HbonePoolEntry({
       dial: (handler) => dial(key, handler),
@@ -113,13 +110,13 @@ export class HbonePool<Key extends PoolKey> {
       counters,
       limits,
       ...(settings === undefined ? {} : { settings }),
-      onEmpty: () => this.#entries.delete(name),
+      onEmpty: () => this.#entries.delete(key.name),
     });
   }
 }
 
 /** No part can contain the separator: SPIFFE IDs and addresses have no spaces. */
-function keyName(key: PoolKey): string {
+function nameOf(key: SharedParts): string {
   const expected = [...key.expectedIdentities].sort().join(' ');
   return `${key.sourceIp} ${formatSocketAddress(key.destination)} ${key.sourceIdentity} ${expected}`;
 }

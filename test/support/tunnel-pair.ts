@@ -3,7 +3,7 @@
 import type { AmbitError } from '../../src/base/errors.ts';
 import { formatSocketAddress, type IpAddress, type SocketAddress } from '../../src/base/ip.ts';
 import { ConnectStatus, connectHeaders, responseHeaders } from '../../src/hbone/connect-request.ts';
-import { HbonePool, type PoolKey } from '../../src/hbone/hbone-pool.ts';
+import { HbonePool, type PoolKey, poolKey } from '../../src/hbone/hbone-pool.ts';
 import { HboneServer } from '../../src/hbone/hbone-server.ts';
 import type { InboundConnect } from '../../src/hbone/hbone-server-connection.ts';
 import { HeldAccount } from '../../src/hbone/held-account.ts';
@@ -89,12 +89,12 @@ export class TunnelPair {
   }
 
   get key(): PoolKey {
-    return {
+    return poolKey({
       sourceIdentity: 'spiffe://cluster.local/ns/shop/sa/front',
       expectedIdentities: ['spiffe://cluster.local/ns/shop/sa/cart'],
       destination: this.#inbound.localAddress,
       sourceIp: '127.0.0.1' as IpAddress,
-    };
+    });
   }
 
   /** No stream is open and nothing is held on any connection. */

@@ -5,7 +5,7 @@ import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
 import { parseSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import { formatBaggage } from '../../hbone/baggage.ts';
 import { ConnectStatus, connectHeaders } from '../../hbone/connect-request.ts';
-import { HbonePool, type PoolKey } from '../../hbone/hbone-pool.ts';
+import { HbonePool, type PoolKey, poolKey } from '../../hbone/hbone-pool.ts';
 import { NestedTunnel } from '../../hbone/nested-tunnel.ts';
 import type { SecureStream } from '../../hbone/secure-stream.ts';
 import { newTraceparent } from '../../hbone/trace-context.ts';
@@ -151,14 +151,14 @@ export class TunnelDialer {
     let key = this.#keys.get(name);
     if (key === undefined) {
       if (this.#keys.size >= MAX_KEYS) this.#keys.clear();
-      key = {
+      const parts = {
         sourceIdentity: this.#pod.identityUri,
         expectedIdentities,
         destination: wish.address,
         sourceIp: wish.sourceAddress.ip,
-        expected: identitiesIn(expectedIdentities),
-        peer: { identity: undefined, chain: [] },
       };
+      const expected = identitiesIn(expectedIdentities);
+      key = { ...poolKey(parts), expected, peer: { identity: undefined, chain: [] } };
       this.#keys.set(name, key);
     }
     return key;

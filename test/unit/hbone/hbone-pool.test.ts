@@ -6,6 +6,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, describe, type TestContext, test } from 'node:test';
 import { AmbitError } from '../../../src/base/errors.ts';
 import type { ConnectHandler } from '../../../src/hbone/hbone-client.ts';
+import { poolKey } from '../../../src/hbone/hbone-pool.ts';
 import { DEFAULT_POOL_LIMITS } from '../../../src/hbone/hbone-settings.ts';
 import type { Tunnel } from '../../../src/hbone/tunnel.ts';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
@@ -73,7 +74,7 @@ function acceptingPair(options: TunnelPairOptions = {}, on = reactor): TunnelPai
 
 function request(pair: TunnelPair, changes: object = {}): Outcome {
   const outcome = new Outcome();
-  pair.pool.connect({ ...pair.key, ...changes }, headers, outcome);
+  pair.pool.connect(poolKey({ ...pair.key, ...changes }), headers, outcome);
   return outcome;
 }
 
