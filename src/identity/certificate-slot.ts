@@ -4,7 +4,7 @@ import { Backoff } from '../base/backoff.ts';
 import { AmbitError, messageOf } from '../base/errors.ts';
 import { formatSpiffeId, type SpiffeId } from '../base/spiffe-id.ts';
 import { createCertificateRequest } from './certificate-request.ts';
-import type { Clock, Timer } from './clock.ts';
+import { type Clock, setAlarm, type Timer } from './clock.ts';
 import { identityErrors } from './errors.ts';
 import { KeyPair } from './key-pair.ts';
 import type { RequestPriority, RequestScheduler, RequestTicket } from './request-scheduler.ts';
@@ -72,8 +72,6 @@ const PATIENCE_MS = 5_000;
 const JITTER = 0.1;
 /** Lower bound between two renewals, for certificates that live only for seconds. */
 const MIN_REFRESH_MS = 1_000;
-/** How often a certificate is looked at while it rests: the clock may have been set back to before its beginning. */
-const LOOK_INTERVAL_MS = 60_000;
 /** After a change of roots, certificates that these do not cover are renewed within this time, not all at once. */
 const REISSUE_SPREAD_MS = 60_000;
 
@@ -223,7 +221,9 @@ export class CertificateSlot {
     this.#expiredAtMs = undefined;
     this.#backoff.reset();
     this.#rest(this.#nowMs + this.#refreshDelayMs(certificate));
-    this.#watchExpiry(certificate);
+    this.#expiryTimer?.cancel();
+    const expired = () => this.#expired(certificate);
+    this.#expiryTimer = setAlarm(this.#environment.clock, certificate.leaf.notAfterMs, expired);
     this.#environment.onIssued(this, certificate);
     const waiters = this.#waiters;
     this.#waiters = [];
@@ -247,22 +247,12 @@ export class CertificateSlot {
 
   /** Until that time of day, or until the certificate turns out not to be valid yet. */
   #rest(untilMs: number): void {
-    const sliceMs = Math.min(untilMs - this.#nowMs, LOOK_INTERVAL_MS);
-    const timer = this.#environment.clock.setTimer(sliceMs, () => {
-      const isAhead = this.#certificate !== undefined && this.#certificate.leaf.notBeforeMs > this.#nowMs;
-      if (isAhead || this.#nowMs >= untilMs) this.#requestSoon('background');
-      else this.#rest(untilMs);
-    });
-    this.#activity = { kind: 'resting', timer };
-  }
-
-  #watchExpiry(certificate: WorkloadCertificate): void {
-    this.#expiryTimer?.cancel();
-    const remainingMs = certificate.leaf.notAfterMs - this.#nowMs;
-    this.#expiryTimer = this.#environment.clock.setTimer(remainingMs, () => {
-      if (certificate.leaf.notAfterMs > this.#nowMs) this.#watchExpiry(certificate);
-      else this.#expired(certificate);
-    });
+    const isTooEarly = (nowMs: number) => (this.#certificate?.leaf.notBeforeMs ?? nowMs) > nowMs;
+    const renew = () => this.#requestSoon('background');
+    this.#activity = {
+      kind: 'resting',
+      timer: setAlarm(this.#environment.clock, untilMs, renew, isTooEarly),
+    };
   }
 
   /** A certificate that is past half of its life on arrival is renewed at half of what remains. */

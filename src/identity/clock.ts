@@ -20,6 +20,29 @@ export interface Clock {
  */
 const MAX_SLICE_MS = 60_000;
 
+/** How often an alarm looks at the time of day, which may have been set. */
+const LOOK_INTERVAL_MS = 60_000;
+
+/**
+ * Calls back once at that time of day; or before, within a minute, when the clock has been set back so far that
+ * `isTooEarly` holds.
+ */
+export function setAlarm(
+  clock: Clock,
+  dueMs: number,
+  callback: () => void,
+  isTooEarly: (nowMs: number) => boolean = () => false,
+): Timer {
+  const look = () => {
+    const nowMs = clock.nowMs();
+    if (nowMs >= dueMs || isTooEarly(nowMs)) callback();
+    else timer = wait(dueMs - nowMs);
+  };
+  const wait = (leftMs: number) => clock.setTimer(Math.min(leftMs, LOOK_INTERVAL_MS), look);
+  let timer = wait(dueMs - clock.nowMs());
+  return { cancel: () => timer.cancel() };
+}
+
 /** The real time; its timers do not keep a process alive. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),

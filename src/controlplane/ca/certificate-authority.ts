@@ -14,7 +14,7 @@ export const DEFAULT_TTL_MS = 24 * 3_600_000;
 /** Istio's MAX_WORKLOAD_CERT_TTL (istio-ambient §5.2). */
 export const MAX_TTL_MS = 90 * 24 * 3_600_000;
 /** A proxy whose clock is this far behind can use its certificate at once; less for lives shorter than that. */
-const BACKDATING_MS = 2 * 60_000;
+export const BACKDATING_MS = 2 * 60_000;
 
 export interface CertificateAuthorityOptions {
   readonly source: SigningSource;

@@ -3,10 +3,10 @@
 import { Backoff } from '../../base/backoff.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { IpAddress } from '../../base/ip.ts';
-import { type Clock, systemClock, type Timer } from '../../identity/clock.ts';
+import { type Clock, setAlarm, systemClock, type Timer } from '../../identity/clock.ts';
 import { KeyPair } from '../../identity/key-pair.ts';
 import { logger } from '../../telemetry/log.ts';
-import type { CertificateAuthority } from './certificate-authority.ts';
+import { BACKDATING_MS, type CertificateAuthority } from './certificate-authority.ts';
 
 const log = logger('ca');
 
@@ -71,7 +71,10 @@ export class ServingCertificate {
 
   #plan(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#renew());
+    const { clock } = this.#options;
+    const plannedMs = clock.nowMs();
+    const isTooEarly = (nowMs: number) => nowMs < plannedMs - BACKDATING_MS;
+    this.#timer = setAlarm(clock, plannedMs + delayMs, () => void this.#renew(), isTooEarly);
   }
 
   async #renew(): Promise<void> {

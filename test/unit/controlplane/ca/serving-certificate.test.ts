@@ -62,6 +62,19 @@ test('it is renewed by itself and is valid at every moment of a month', async ()
   assert.equal(clock.pending, 0);
 });
 
+test('one that was signed while the clock was ahead is replaced within a minute of its being set back', async () => {
+  const { clock, source, authority, serving } = await bench();
+  await clock.advance(13 * HOUR_MS);
+  clock.setBack(13 * HOUR_MS);
+  const isValid = () =>
+    verifies([serving.current.certificateChainPem, ''], authority.trustBundle.pem, clock.nowMs());
+  assert.equal(isValid(), false);
+  await clock.advance(60_000);
+  assert.ok(isValid());
+  serving.close();
+  source.close();
+});
+
 test('it follows the CA to a new root', async () => {
   const { clock, source, authority, serving } = await bench();
   await source.rotate();
