@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TCP_PORT } from '../support/mesh-manifests.ts';
 import { NODES, type NodeName, pairsOf } from '../support/two-pods.ts';
 import { type ChaosWorld, CLOCKS, type Clock } from './chaos-world.ts';
 import type { Traffic } from './traffic.ts';
@@ -13,6 +14,8 @@ export interface Fault {
   readonly costs: 'nothing' | 'connections';
   /** Nodes on which a proxy or a server dies without a word: the kernel ends its sockets, and may do so cleanly. */
   readonly deaths: readonly NodeName[];
+  /** After which calls that do not succeed again are told, if not as for every fault. */
+  readonly patienceMs?: number;
   /** Does it, and undoes what does not mend itself. */
   readonly inflict: (world: ChaosWorld) => Promise<void>;
   /** Undoes, after the judgement, what was to be there until then. */
@@ -24,6 +27,8 @@ const SPELL_MS = 3000;
 /** Certificates live for 24 hours and are renewed after half of that. */
 const HALF_LIFE_HOURS = 13;
 const BEYOND_LIFE_HOURS = 30;
+/** Of a sabotage that nothing recovers from. */
+const SHORT_PATIENCE_MS = 5000;
 
 const WHOSE_CLOCKS: Readonly<Record<string, readonly Clock[]>> = {
   "proxies' clocks": ['proxies'],
@@ -159,11 +164,30 @@ export const SABOTAGES: readonly Fault[] = [
     inflict: (world) => world.kill('ztunnel', 'node1'),
   },
   leftovers(),
+  deafness(),
 ];
 
 /** To be put before a command. */
 async function node1(world: ChaosWorld): Promise<readonly string[]> {
   return (await world.facts()).nodes.find(({ name }) => name === 'node1')!.enter;
+}
+
+/** Nothing that is new gets to the application of node 2. */
+function deafness(): Fault {
+  const rule = ['INPUT', '-p', 'tcp', '--syn', '--dport', String(TCP_PORT), '-j', 'DROP'];
+  const order = async (world: ChaosWorld, action: '-I' | '-D') => {
+    const { enter } = pairsOf(await world.facts()).find(({ to }) => to.node === 'node2')!.to;
+    // A table that is there already: one that is made for it would stay.
+    world.run(enter!, ['iptables', '-t', 'mangle', action, ...rule]);
+  };
+  return {
+    name: 'sabotage: an application that answers nobody new',
+    costs: 'connections',
+    deaths: [],
+    patienceMs: SHORT_PATIENCE_MS,
+    inflict: (world) => order(world, '-I'),
+    undo: (world) => order(world, '-D'),
+  };
 }
 
 function leftovers(): Fault {

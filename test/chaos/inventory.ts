@@ -13,8 +13,11 @@ iptables-save; ip6tables-save; ipset save 2>/dev/null
 ip rule; ip -6 rule; ip route show table all; ip -6 route show table all
 ss -Hlntup | tr -s ' ' | sed 's/users:.*//' | sort
 `;
-/** Counters, and comments that hold the time; the age of routes that the kernel has learnt. */
-const CHANGING = /\[\d+:\d+\]|^#.*$|expires \S+sec| packets \d+ bytes \d+/gm;
+/**
+ * Counters, and comments that hold the time; the age of routes that the kernel has learnt; the anycast address that it gives
+ * a cable at the bridge by itself, or does not, when it is plugged in.
+ */
+const CHANGING = /\[\d+:\d+\]|^#.*$|expires \S+sec| packets \d+ bytes \d+|^anycast fe80:: dev node\d .*$/gm;
 /** Descriptors that a pool of connections, or a request that is under way, may make up. */
 const DESCRIPTOR_SLACK = 16;
 /** Of files that are written and renamed while one looks, and of what Node keeps of compiled programs. */

@@ -82,7 +82,7 @@ async function tryFault(
   await fault.inflict(world);
   const overMs = Date.now();
   const lasting = await failureOf(async () => {
-    for (const one of world.traffic) await one.recovered(overMs);
+    for (const one of world.traffic) await one.recovered(overMs, fault.patienceMs);
   });
   const recoveryMs = Date.now() - overMs;
   const violations = await judge(world, fault, { sinceMs, baseline });

@@ -64,7 +64,7 @@ export class Traffic {
   }
 
   /** Waits until calls that began after this time (milliseconds since 1970) succeed one after another. */
-  async recovered(sinceMs: number): Promise<void> {
+  async recovered(sinceMs: number, patienceMs = 2 * this.#patienceMs): Promise<void> {
     await until(
       `calls from ${this.node} succeed again`,
       async () => {
@@ -72,7 +72,7 @@ export class Traffic {
         const last = calls.slice(-CALLS_IN_A_ROW);
         return last.length === CALLS_IN_A_ROW && last.every(({ how }) => how === 'complete');
       },
-      2 * this.#patienceMs,
+      patienceMs,
     );
   }
 

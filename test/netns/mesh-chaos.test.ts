@@ -21,6 +21,7 @@ const SABOTAGES: Readonly<Record<string, readonly string[]>> = {
   'sabotage: no redirection in the pod of node1': ['encrypted', 'no bypass'],
   'sabotage: a proxy killed where nothing may be cut': ['nothing cut'],
   'sabotage: a connection and a chain left behind': ['counters agree', 'nothing left'],
+  'sabotage: an application that answers nobody new': ['recovers'],
 };
 
 test('faults under load leave every invariant as it was, and a mesh that is broken on purpose is found out', async (t) => {
