@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
 import { issueRootCertificate } from '../../identity/certificate.ts';
-import { type Clock, systemClock, type Timer } from '../../identity/clock.ts';
+import { type Clock, setAlarm, systemClock, type Timer } from '../../identity/clock.ts';
 import { KeyPair } from '../../identity/key-pair.ts';
 import { encodePem } from '../../identity/pem.ts';
 import { logger } from '../../telemetry/log.ts';
@@ -177,17 +177,14 @@ export class SelfSignedAuthority implements SigningSource {
     for (const listener of this.#listeners) listener(this.#material);
   }
 
-  #planStep(delayMs?: number): void {
+  #planStep(delayMs = 0): void {
     this.#stepTimer?.cancel();
     this.#stepTimer = undefined;
     const { dueMs } = this.rotation;
     if (dueMs === undefined || this.#closed) return;
     const { clock } = this.#options;
-    this.#stepTimer = clock.setTimer(delayMs ?? Math.max(0, dueMs - clock.nowMs()), () => {
-      // Certificates go by the time of day, which may have been set back.
-      if (clock.nowMs() < dueMs) this.#planStep();
-      else void this.#step();
-    });
+    const atMs = Math.max(dueMs, clock.nowMs() + delayMs);
+    this.#stepTimer = setAlarm(clock, atMs, () => void this.#step());
   }
 
   async #step(): Promise<void> {
