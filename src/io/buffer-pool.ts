@@ -49,14 +49,10 @@ export function acquireBuffer(size: number): NativeBuffer {
 export function releaseBuffer(buffer: NativeBuffer, used = buffer.size): void {
   lent--;
   const { warm, cold } = freeOf(buffer.size);
-  if (buffer.size < MAPPED_FROM) {
-    if (warm.length < MAX_FREE_SMALL) warm.push(buffer);
-    return;
+  const isMapped = buffer.size >= MAPPED_FROM;
+  if (warm.length < (isMapped ? MAX_WARM : MAX_FREE_SMALL)) warm.push(buffer);
+  else if (isMapped) {
+    if (used > MAX_USED_OF_OTHERS) discardContent(buffer);
+    cold.push(buffer);
   }
-  if (warm.length < MAX_WARM) {
-    warm.push(buffer);
-    return;
-  }
-  if (used > MAX_USED_OF_OTHERS) discardContent(buffer);
-  cold.push(buffer);
 }

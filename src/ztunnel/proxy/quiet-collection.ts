@@ -37,18 +37,15 @@ export class QuietCollection {
     const events = this.#thread.events();
     const quiet = events === this.#events;
     this.#events = events;
-    if (quiet && this.#growth() >= Math.max(MIN_GROWTH, this.#sizeAfter * MIN_GROWTH_SHARE)) this.collect();
+    if (!quiet) return;
+    const size = this.#thread.heapSize();
+    this.#sizeAfter = Math.min(this.#sizeAfter, size);
+    if (size - this.#sizeAfter >= Math.max(MIN_GROWTH, this.#sizeAfter * MIN_GROWTH_SHARE)) this.collect();
   }
 
   /** At once, for a moment that is known to be a good one. */
   collect(): void {
     this.#thread.collect();
     this.#sizeAfter = this.#thread.heapSize();
-  }
-
-  #growth(): number {
-    const size = this.#thread.heapSize();
-    this.#sizeAfter = Math.min(this.#sizeAfter, size);
-    return size - this.#sizeAfter;
   }
 }
