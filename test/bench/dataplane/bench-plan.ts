@@ -3,7 +3,7 @@
 export interface BenchPlan {
   /** Of every measure with peers, who take turns. */
   readonly rounds: number;
-  /** Before a measure's first round with a peer: a proxy runs for weeks, and V8 has compiled all that is hot only after 5 s. */
+  /** Before a measure's first round, of each peer: a proxy runs for weeks, and V8 has compiled what is hot after 5 s. */
   readonly breakInMs: number;
   /** Before each further round. */
   readonly warmupMs: number;
