@@ -1,9 +1,9 @@
 /** Lets TCP over the loopback device of a network namespace use packets larger than 64 KiB. */
 
 import * as k from './layouts.ts';
-import { kernelResult, libc } from './libc.ts';
-import { addressOf, NativeBuffer } from './native-buffer.ts';
-import { closeDescriptor } from './sockets.ts';
+import { NativeBuffer } from './native-buffer.ts';
+import { askNetlink, netlinkRequest, openNetlink } from './netlink.ts';
+import { closeDescriptor, readInto } from './sockets.ts';
 
 /** In every namespace. */
 const LOOPBACK_INDEX = 1;
@@ -17,7 +17,7 @@ const ANSWER_BYTES = 256;
  * such packet would get another extension header. Needs CAP_NET_ADMIN. Returns 0 or a negated errno.
  */
 export function enlargeLoopbackPackets(): number {
-  const fd = kernelResult(libc.socket(k.AF_NETLINK, k.SOCK_DGRAM | k.NONBLOCK_CLOEXEC, k.NETLINK_ROUTE));
+  const fd = openNetlink(k.NETLINK_ROUTE);
   if (fd < 0) return fd;
   try {
     return ask(fd, changeRequest());
@@ -27,21 +27,18 @@ export function enlargeLoopbackPackets(): number {
 }
 
 function ask(fd: number, request: NativeBuffer): number {
-  const sent = kernelResult(libc.write(fd, addressOf(request), BigInt(request.size)));
+  const sent = askNetlink(fd, request);
   if (sent < 0) return sent;
   const answer = new NativeBuffer(ANSWER_BYTES);
-  const length = kernelResult(libc.read(fd, addressOf(answer), BigInt(answer.size)));
+  const length = readInto(fd, answer, 0, answer.size);
   // The kernel has answered before write(2) returns: NLMSG_ERROR, with 0 for no error.
   return length < 0 ? length : answer.view.getInt32(k.NLMSGHDR.size, true);
 }
 
 function changeRequest(): NativeBuffer {
   const { NLMSGHDR, IFINFOMSG, RTATTR } = k;
-  const request = new NativeBuffer(NLMSGHDR.size + IFINFOMSG.size + RTATTR.size + 4);
+  const request = netlinkRequest(k.RTM_NEWLINK, k.NLM_F_REQUEST_ACK, IFINFOMSG.size + RTATTR.size + 4);
   const { view } = request;
-  view.setUint32(NLMSGHDR.length, request.size, true);
-  view.setUint16(NLMSGHDR.type, k.RTM_NEWLINK, true);
-  view.setUint16(NLMSGHDR.flags, k.NLM_F_REQUEST_ACK, true);
   view.setInt32(NLMSGHDR.size + IFINFOMSG.index, LOOPBACK_INDEX, true);
   const attribute = NLMSGHDR.size + IFINFOMSG.size;
   view.setUint16(attribute + RTATTR.length, RTATTR.size + 4, true);

@@ -3,10 +3,11 @@
 import type { IpFamily } from '../base/ip.ts';
 import { succeeded, systemError } from './errno.ts';
 import * as k from './layouts.ts';
-import { kernelResult, libc } from './libc.ts';
+import { libc } from './libc.ts';
 import { addressOf, NativeBuffer } from './native-buffer.ts';
+import { askNetlink, netlinkRequest, openNetlink } from './netlink.ts';
 import { attachProgram } from './socket-filter.ts';
-import { closeDescriptor } from './sockets.ts';
+import { closeDescriptor, readInto } from './sockets.ts';
 
 const DUMP_BYTES = 32 * 1024;
 
@@ -32,9 +33,7 @@ export function stopSteering(fd: number): void {
  * @throws AMBIT_SYSTEM_CALL_FAILED
  */
 export function countListeners(port: number, family: IpFamily): number {
-  const type = k.SOCK_DGRAM | k.NONBLOCK_CLOEXEC;
-  const opened = kernelResult(libc.socket(k.AF_NETLINK, type, k.NETLINK_SOCK_DIAG));
-  const fd = succeeded(opened, 'open a socket of sock_diag');
+  const fd = succeeded(openNetlink(k.NETLINK_SOCK_DIAG), 'open a socket of sock_diag');
   try {
     return countDump(fd, listenersOn(port, family));
   } finally {
@@ -43,12 +42,10 @@ export function countListeners(port: number, family: IpFamily): number {
 }
 
 function countDump(fd: number, request: NativeBuffer): number {
-  const sent = kernelResult(libc.write(fd, addressOf(request), BigInt(request.size)));
-  succeeded(sent, 'ask sock_diag for listeners');
+  succeeded(askNetlink(fd, request), 'ask sock_diag for listeners');
   const answer = new NativeBuffer(DUMP_BYTES);
   for (let count = 0; ; ) {
-    const length = kernelResult(libc.read(fd, addressOf(answer), BigInt(answer.size)));
-    succeeded(length, 'read the listeners from sock_diag');
+    const length = succeeded(readInto(fd, answer, 0, answer.size), 'read the listeners from sock_diag');
     const part = readMessages(answer.view, length);
     count += part.sockets;
     if (part.isLast) return count;
@@ -72,11 +69,8 @@ function readMessages(view: DataView, length: number): { sockets: number; isLast
 
 function listenersOn(port: number, family: IpFamily): NativeBuffer {
   const { NLMSGHDR, INET_DIAG_REQUEST } = k;
-  const request = new NativeBuffer(NLMSGHDR.size + INET_DIAG_REQUEST.size);
+  const request = netlinkRequest(k.SOCK_DIAG_BY_FAMILY, k.NLM_F_REQUEST_DUMP, INET_DIAG_REQUEST.size);
   const { view } = request;
-  view.setUint32(NLMSGHDR.length, request.size, true);
-  view.setUint16(NLMSGHDR.type, k.SOCK_DIAG_BY_FAMILY, true);
-  view.setUint16(NLMSGHDR.flags, k.NLM_F_REQUEST_DUMP, true);
   const body = NLMSGHDR.size;
   view.setUint8(body + INET_DIAG_REQUEST.family, family === 4 ? k.AF_INET : k.AF_INET6);
   view.setUint8(body + INET_DIAG_REQUEST.protocol, k.IPPROTO_TCP);
