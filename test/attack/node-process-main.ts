@@ -2,7 +2,7 @@
 
 import { exitProcess } from '../../src/sys/process-exit.ts';
 import { MeshNode } from '../support/mesh-node.ts';
-import { decodePlan, type ProxyPlan } from '../support/proxy-plan.ts';
+import { decodePlan, environmentOf, type ProxyPlan } from '../support/proxy-plan.ts';
 
 /** Counters that an attack may move, with the label that tells their series apart. */
 const COUNTERS = [
@@ -36,12 +36,14 @@ let lines = 0;
 function scanLog(node: MeshNode): void {
   const end = node.log.lastIndexOf('\n') + 1;
   const text = node.log.slice(0, end);
-  for (const [, code] of text.matchAll(/code=(AMBIT_\w+)/g)) codes[code!] = (codes[code!] ?? 0) + 1;
-  for (const [, limit] of text.matchAll(/limit reached\s.*\blimit=(\w+)/g)) {
-    limits[limit!] = (limits[limit!] ?? 0) + 1;
-  }
+  countMatches(text, /code=(AMBIT_\w+)/g, codes);
+  countMatches(text, /limit reached\s.*\blimit=(\w+)/g, limits);
   lines += text.split('\n').length - 1;
   node.log = node.log.slice(end);
+}
+
+function countMatches(text: string, pattern: RegExp, counts: Record<string, number>): void {
+  for (const [, word] of text.matchAll(pattern)) counts[word!] = (counts[word!] ?? 0) + 1;
 }
 
 function countersOf(node: MeshNode): Record<string, number> {
@@ -64,7 +66,7 @@ function answer(what: NodeAnswer): void {
 
 async function serve(plan: ProxyPlan): Promise<void> {
   const node = new MeshNode(plan.authority);
-  await node.start({ ZTUNNEL_WORKER_THREADS: String(plan.reactors), RUST_LOG: 'info' });
+  await node.start({ ...environmentOf(plan), RUST_LOG: 'info' });
   node.workloads(...plan.workloads);
   node.services(...plan.services);
   for (const pod of plan.pods) {
