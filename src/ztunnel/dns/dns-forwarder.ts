@@ -61,9 +61,13 @@ export class DnsForwarder {
     return this.#pending.size;
   }
 
-  /** False, without a call of onAnswer, when too many queries wait already or there is no nameserver. */
+  /** False, without a call of onAnswer, when too many queries wait already. Without a nameserver nobody answers. */
   forward(query: ForwardedQuery): boolean {
-    if (this.#pending.size >= MAX_PENDING_QUERIES || this.#nameservers.length === 0) return false;
+    if (this.#pending.size >= MAX_PENDING_QUERIES) return false;
+    if (this.#nameservers.length === 0) {
+      query.onAnswer(undefined, 0);
+      return true;
+    }
     const id = this.#freeId();
     const clientId = (query.message[0]! << 8) | query.message[1]!;
     const pending: Pending = {
