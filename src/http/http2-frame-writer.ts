@@ -158,6 +158,8 @@ export class Http2FrameWriter {
     putUint32(scratch, at + 4, errorCode);
     for (let i = 0; i < length; i++) scratch[at + 8 + i] = text.charCodeAt(i) & 0x7f;
     const bytes = scratch.subarray(0, at + 8 + length);
+    // The last words of streams go before the last of the connection.
+    this.drainQueue();
     if (this.#stream.output.space() < bytes.length) return;
     this.#stream.output.append(bytes);
     this.#stream.flushSoon();
@@ -187,7 +189,9 @@ export class Http2FrameWriter {
   }
 
   #send(length: number): void {
-    if (this.#queue.length === 0 && this.#hasRoom(length)) {
+    // While the kernel takes nothing `output` is sealed and empty, and would hold thousands of replies.
+    const isTaken = this.#stream.outputSpace() > 0;
+    if (isTaken && this.#queue.length === 0 && this.#hasRoom(length)) {
       const output = this.#stream.output;
       const target = output.buffer.bytes;
       for (let i = 0; i < length; i++) target[output.end + i] = scratch[i]!;
@@ -195,7 +199,6 @@ export class Http2FrameWriter {
       this.#stream.flushSoon();
       return;
     }
-    this.#stream.outputSpace();
     if (this.#queue.length >= MAX_QUEUED_REPLIES) this.#onQueueFull();
     else this.#queue.push(scratch.slice(0, length));
   }

@@ -477,6 +477,20 @@ describe('flow control towards the peer', () => {
     }
   });
 
+  test('the end of a stream that had to wait for the kernel is sent before the connection says that it ends', () => {
+    const endpoint = withTunnel();
+    endpoint.send(goAway(0, code.noError), data(1, '', true));
+    endpoint.take();
+    endpoint.stream.blocked = true;
+    endpoint.requests[0]!.stream.endData();
+    assert.equal(endpoint.connection.openStreams, 0);
+    endpoint.stream.unblock();
+    assert.deepEqual(
+      endpoint.take().map(({ type }) => type),
+      [FrameType.data, FrameType.goAway],
+    );
+  });
+
   test('a stream that comes by does not pass one that waits', () => {
     const endpoint = withTunnel();
     endpoint.send(endpoint.connect(3), settings([SettingId.initialWindowSize, MIB]));

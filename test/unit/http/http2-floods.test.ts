@@ -92,8 +92,6 @@ describe('an attacker is cut off', () => {
   test('who sends PING and does not read the answers', () => {
     const endpoint = server();
     endpoint.stream.blocked = true;
-    // An output that is full already, as it is when the kernel takes nothing for long.
-    endpoint.stream.output.end = endpoint.stream.output.capacity - 1000;
     const count = attack(endpoint, 10_000, () => ping());
     assert.ok(count > MAX_QUEUED_REPLIES && count < MAX_QUEUED_REPLIES + 100);
     assert.equal(endpoint.counters.floods.queuedReplies, 1);
