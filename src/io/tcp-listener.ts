@@ -38,7 +38,11 @@ export interface ListenOptions {
   readonly v6Only?: boolean | undefined;
   /** Descriptors or memory have run out, and accepting pauses. */
   readonly onExhausted?: ((error: string) => void) | undefined;
+  /** As many connections have come as are taken before other work gets its chance. */
+  readonly onShareUsedUp?: (() => void) | undefined;
 }
+
+type Hooks = Pick<ListenOptions, 'onExhausted' | 'onShareUsedUp'>;
 
 export class TcpListener implements EventHandler, Task {
   readonly localAddress: SocketAddress;
@@ -47,20 +51,15 @@ export class TcpListener implements EventHandler, Task {
   readonly #reactor: Reactor;
   readonly #fd: number;
   readonly #onAccept: (socket: TcpSocket) => void;
-  readonly #onExhausted: ((error: string) => void) | undefined;
+  readonly #hooks: Hooks;
   #pause: Timer | undefined;
   #closed = false;
 
-  private constructor(
-    reactor: Reactor,
-    fd: number,
-    onAccept: (socket: TcpSocket) => void,
-    onExhausted: ((error: string) => void) | undefined,
-  ) {
+  private constructor(reactor: Reactor, fd: number, onAccept: (socket: TcpSocket) => void, hooks: Hooks) {
     this.#reactor = reactor;
     this.#fd = fd;
     this.#onAccept = onAccept;
-    this.#onExhausted = onExhausted;
+    this.#hooks = hooks;
     this.localAddress = sockets.localAddressOf(fd) ?? UNKNOWN_ADDRESS;
     reactor.register(fd, this);
   }
@@ -80,7 +79,7 @@ export class TcpListener implements EventHandler, Task {
     const open = (): number => openListening(address, options);
     const fd = namespace === undefined ? open() : namespace.run(open);
     if (fd < 0) throw listenError(address, fd);
-    return new TcpListener(reactor, fd, onAccept, options.onExhausted);
+    return new TcpListener(reactor, fd, onAccept, options);
   }
 
   onEvents(): void {
@@ -133,6 +132,7 @@ export class TcpListener implements EventHandler, Task {
       // Any other failure is of a connection that has died in the queue (accept(2), "Error handling").
       if (this.#closed) return;
     }
+    this.#hooks.onShareUsedUp?.();
     this.#reactor.defer(this);
   }
 
@@ -151,7 +151,7 @@ export class TcpListener implements EventHandler, Task {
 
   #pauseAccepting(result: number): void {
     this.acceptPauses++;
-    this.#onExhausted?.(errnoName(result));
+    this.#hooks.onExhausted?.(errnoName(result));
     this.#pause = this.#reactor.setTimer(ACCEPT_PAUSE_MS, () => {
       this.#pause = undefined;
       this.#acceptSome();

@@ -73,7 +73,14 @@ export class AttackWorld {
     const attacked = Object.values(scene);
     await pods.redirect(client, ...attacked);
     const workloads = [client, ...attacked].map((pod) => workloadOf(pod));
-    const plan = { authority, workloads, services: [DB], reactors: REACTORS, drainDeadlineMs: 0 };
+    const plan = {
+      authority,
+      workloads,
+      services: [DB],
+      reactors: REACTORS,
+      drainDeadlineMs: 0,
+      nameservers: [OWN_ADDRESS],
+    };
     const far = await NodeProcess.start({ ...plan, pods: [client] });
     const node = await NodeProcess.start({ ...plan, pods: attacked });
     const servers = await Promise.all(attacked.map((pod) => Pacer.serve(pod, APP_PORT)));

@@ -1,5 +1,6 @@
 /** All drills, in the order in which they are run. */
 
+import { ANSWER_DRILLS } from './answer-drills.ts';
 import type { AttackWorld } from './attack-world.ts';
 import { Deadline, type Drill } from './drill.ts';
 import { HOARD_DRILLS } from './hoard-drills.ts';
@@ -16,6 +17,7 @@ export const ALL_DRILLS: readonly Drill[] = [
   ...TLS_DRILLS,
   ...HOARD_DRILLS,
   ...POD_DRILLS,
+  ...ANSWER_DRILLS,
 ];
 
 /** @throws when there is none of that name */

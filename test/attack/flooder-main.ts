@@ -11,10 +11,11 @@ export interface FloodPlan {
   readonly host: string;
   readonly port: number;
   readonly count: number;
+  /** What `dns` asks for; any name of the mesh, which is answered at once, when left out. */
+  readonly name?: string;
 }
 
-/** Any name of the mesh: it is answered at once. */
-const NAME = 'db.shop.svc.cluster.local';
+const MESH_NAME = 'db.shop.svc.cluster.local';
 const DNS_HEADER = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 const QUESTION_TAIL = [0, 1, 0, 1];
 /** Of those that were closed, one is opened anew after so long. */
@@ -55,8 +56,8 @@ function bulk(plan: FloodPlan): void {
 }
 
 /** Queries by UDP as fast as they can be sent, `count` at a time; answers are not waited for. */
-function askForever({ host, port, count }: FloodPlan): void {
-  const query = Uint8Array.from([...DNS_HEADER, ...encodeName(NAME), ...QUESTION_TAIL]);
+function askForever({ host, port, count, name = MESH_NAME }: FloodPlan): void {
+  const query = Uint8Array.from([...DNS_HEADER, ...encodeName(name), ...QUESTION_TAIL]);
   const socket = createSocket('udp4');
   socket.on('error', () => {});
   const askSome = () => {

@@ -23,9 +23,9 @@ const FEW_PORTS = '40000 40063';
 const FEW_DESCRIPTORS = 40;
 const ANSWER_MS = 300;
 /** The resolver of a pod, as the pod reaches it. */
-const RESOLVER = { host: '127.0.0.1', port: DNS_PORT };
+export const RESOLVER = { host: '127.0.0.1', port: DNS_PORT };
 
-async function flooding(world: AttackWorld, deadline: Deadline, plan: FloodPlan): Promise<void> {
+export async function flooding(world: AttackWorld, deadline: Deadline, plan: FloodPlan): Promise<void> {
   const child = runInPod(world.scene.flooder, PROGRAM, JSON.stringify(plan));
   await once(child.stdout, 'data');
   await delay(deadline.leftMs);
@@ -97,7 +97,8 @@ export const POD_DRILLS: readonly Drill[] = [
   {
     name: 'connection-churn',
     about: 'a new connection for each byte',
-    attack: (world, deadline) => flooding(world, deadline, { kind: 'churn', ...VICTIM, count: 16 }),
+    counters: ['ambit_limit_reached_total/turn_share_per_pod'],
+    attack: (world, deadline) => flooding(world, deadline, { kind: 'churn', ...VICTIM, count: 64 }),
   },
   {
     name: 'bulk',

@@ -22,7 +22,7 @@ import { BULK, DEAF } from './pacer-main.ts';
 import { withSysctls } from './pod-sysctls.ts';
 
 const INITIAL_WINDOW_SIZE = 4;
-const HUGE_WINDOW = 0x7fff_0000;
+export const HUGE_WINDOW = 0x7fff_0000;
 /** Ten of them are refused. */
 const TUNNELS = 210;
 const CONNECTIONS = 4;
@@ -35,9 +35,9 @@ const DRIP_MS = 200;
 /** Together they may have more on its way than a pod may hold, on both reactors. */
 const UPLOADING = { connections: 48, tunnels: 4, bytesPerTunnel: 4 * 1024 * 1024 };
 /** Of the victim's sockets, in bytes, so that what an application does not read stays with the proxy. */
-const SMALL_SOCKETS = '4096 16384 16384';
+export const SMALL_SOCKETS = '4096 16384 16384';
 
-async function opened(world: AttackWorld, streamWindow: number): Promise<TLSSocket> {
+export async function opened(world: AttackWorld, streamWindow: number): Promise<TLSSocket> {
   const socket = openTls(world.hbone, { leaf: world.attacker });
   socket.on('error', () => {});
   await once(socket, 'secureConnect');
@@ -46,7 +46,7 @@ async function opened(world: AttackWorld, streamWindow: number): Promise<TLSSock
 }
 
 /** Tunnels that ask the application for bytes without end. */
-function bulkTunnels(count: number): Buffer {
+export function bulkTunnels(count: number): Buffer {
   const codec = new HeaderCodec();
   const frames = Array.from({ length: count }, (_, i) => [
     codec.headers(2 * i + 1, TUNNEL),
@@ -55,7 +55,7 @@ function bulkTunnels(count: number): Buffer {
   return Buffer.concat(frames.flat());
 }
 
-async function onConnections(begin: () => Promise<TLSSocket>, deadline: Deadline): Promise<void> {
+export async function onConnections(begin: () => Promise<TLSSocket>, deadline: Deadline): Promise<void> {
   const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, begin));
   const gone = Promise.all(sockets.map(closed));
   await Promise.race([gone, waiting(deadline.leftMs)]);

@@ -2,6 +2,7 @@
 
 import type { Service } from '../../src/mesh/service.ts';
 import type { Workload } from '../../src/mesh/workload.ts';
+import type { Environment } from '../../src/ztunnel/config.ts';
 import type { CertificateAuthority } from './certificates.ts';
 import type { TestPod } from './mesh-node.ts';
 
@@ -13,6 +14,13 @@ export interface ProxyPlan {
   readonly services: readonly Service[];
   readonly reactors: number;
   readonly drainDeadlineMs: number;
+  /** Who is asked for names that are not of the mesh. */
+  readonly nameservers?: readonly string[];
+}
+
+/** What is common to the environments of all proxies that have a plan. */
+export function environmentOf({ reactors, nameservers = [] }: ProxyPlan): Environment {
+  return { ZTUNNEL_WORKER_THREADS: String(reactors), DNS_NAMESERVERS: nameservers.join(',') };
 }
 
 /** Maps do not survive JSON. */

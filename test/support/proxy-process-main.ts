@@ -3,12 +3,12 @@
 import { createInterface } from 'node:readline';
 import { exitProcess } from '../../src/sys/process-exit.ts';
 import { MeshNode } from './mesh-node.ts';
-import { decodePlan, type ProxyPlan } from './proxy-plan.ts';
+import { decodePlan, environmentOf, type ProxyPlan } from './proxy-plan.ts';
 
 async function serve(plan: ProxyPlan): Promise<void> {
   const node = new MeshNode(plan.authority);
   process.once('SIGTERM', () => void end(node, plan.drainDeadlineMs));
-  await node.start({ ZTUNNEL_WORKER_THREADS: String(plan.reactors), RUST_LOG: 'warn' });
+  await node.start({ ...environmentOf(plan), RUST_LOG: 'warn' });
   node.workloads(...plan.workloads);
   node.services(...plan.services);
   for (const pod of plan.pods) {

@@ -22,20 +22,22 @@ export const LIMIT_LOG_INTERVAL_MS = 10_000;
 export const REFUSAL_LINES_PER_POD = { burst: 100, perSecond: 10 };
 
 /** Values of the label of `ambit_limit_reached_total`. */
-export type LimitName =
-  | 'connections_per_pod'
-  | 'hbone_connections_per_pod'
-  | 'hbone_connections_per_peer'
-  | 'tunnels_per_connection'
-  | 'open_handshakes_per_pod'
-  | 'turn_share_per_pod'
-  | 'held_bytes_per_pod'
-  | 'refusal_lines_per_pod'
-  | 'dns_queries_per_pod'
-  | 'dns_tcp_sessions'
-  | 'dns_pending_queries'
-  | 'source_ports'
-  | 'descriptors';
+export const LIMIT_NAMES = [
+  'connections_per_pod',
+  'hbone_connections_per_pod',
+  'hbone_connections_per_peer',
+  'tunnels_per_connection',
+  'open_handshakes_per_pod',
+  'turn_share_per_pod',
+  'held_bytes_per_pod',
+  'refusal_lines_per_pod',
+  'dns_queries_per_pod',
+  'dns_tcp_sessions',
+  'dns_pending_queries',
+  'source_ports',
+  'descriptors',
+] as const;
+export type LimitName = (typeof LIMIT_NAMES)[number];
 
 /** How many connections a pod may have on one reactor, where there are so many descriptors; 0: without end. */
 export function connectionsPerPod(maxDescriptors: number, reactors: number): number {

@@ -24,6 +24,8 @@ export interface PodListenerOptions {
   readonly tcp: Pick<ListenOptions, 'keepAlive' | 'userTimeoutMs'>;
   /** Descriptors or memory have run out; accepting goes on a little later. */
   readonly onExhausted: (error: string) => void;
+  /** As many connections have come to a port as are taken before other work gets its chance. */
+  readonly onShareUsedUp: () => void;
 }
 
 /** A port and what becomes of connections to it. */
@@ -54,8 +56,9 @@ export function openPodListeners(options: PodListenerOptions, wanted: readonly P
 
 /** Unless it is for one address: all of both families; of IPv4 alone where the pod has no IPv6. */
 function listen(options: PodListenerOptions, wanted: PodListener): TcpListener {
-  const { reactor, namespace, mark, tcp, onExhausted } = options;
+  const { reactor, namespace, mark, tcp, onExhausted, onShareUsedUp } = options;
   const ip = wanted.ip ?? parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
-  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, onExhausted, ...tcp };
+  const hooks = { onExhausted, onShareUsedUp };
+  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, ...hooks, ...tcp };
   return TcpListener.listen(reactor, { ip, port: wanted.port }, listenOptions, wanted.onAccept);
 }

@@ -104,6 +104,7 @@ export class PodProxy implements ServedPod {
       ipv6: config.ipv6,
       tcp: tcpOptions(config),
       onExhausted: (error: string) => this.limits.reached('descriptors', { error }),
+      onShareUsedUp: () => this.limits.reached('turn_share_per_pod'),
     };
     if (!this.#isSelf) this.#enlargePackets();
     this.#listeners = openPodListeners(options, this.#wantedListeners());

@@ -7,7 +7,7 @@ import type { ConnectionTracker } from '../proxy/connection-tracker.ts';
 import { HTTP2_PROTECTION, RESOURCES_HELD, SOCKETS_OPEN } from './metric-definitions.ts';
 
 /** Counters of single limits beside those of the floods. */
-const LIMITS = [
+export const PROTECTION_LIMITS = [
   'refusedStreams',
   'malformedMessages',
   'headerListsTooLarge',
@@ -24,7 +24,7 @@ export function reportReactorGauges(
   counters: Http2Counters,
   tracker: ConnectionTracker,
 ): void {
-  for (const limit of LIMITS) store.set(store.series(HTTP2_PROTECTION, [limit]), counters[limit]);
+  for (const limit of PROTECTION_LIMITS) store.set(store.series(HTTP2_PROTECTION, [limit]), counters[limit]);
   for (const [flood, count] of Object.entries(counters.floods)) {
     store.set(store.series(HTTP2_PROTECTION, [`${flood}Flood`]), count);
   }

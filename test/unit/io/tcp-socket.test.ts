@@ -6,6 +6,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { after, test } from 'node:test';
 import type { AmbitError } from '../../../src/base/errors.ts';
 import type { SocketAddress } from '../../../src/base/ip.ts';
+import { Reactor } from '../../../src/io/reactor.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { FAILED, TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../../../src/io/tcp-socket.ts';
 import { NativeBuffer } from '../../../src/sys/native-buffer.ts';
@@ -256,6 +257,30 @@ test('two listeners share a port when both ask for it', () => {
   assert.deepEqual(second.localAddress, first.localAddress);
   first.close();
   second.close();
+});
+
+test('a listener lets other work pass when many connections have come, and tells', async () => {
+  const own = new Reactor();
+  let [accepted, told] = [0, 0];
+  const listener = TcpListener.listen(
+    own,
+    address('127.0.0.1:0'),
+    { onShareUsedUp: () => told++ },
+    (socket) => {
+      accepted++;
+      socket.close();
+    },
+  );
+  const { port } = listener.localAddress;
+  const clients = Array.from({ length: 33 }, () => createConnection({ host: '127.0.0.1', port }));
+  await Promise.all(clients.map((client) => once(client, 'connect')));
+  own.turn(0);
+  assert.deepEqual([accepted, told], [32, 2]);
+  own.turn(0);
+  assert.deepEqual([accepted, told], [33, 2]);
+  for (const client of clients) client.destroy();
+  listener.close();
+  own.close();
 });
 
 test('an exception in onAccept costs that connection only', async () => {
