@@ -61,6 +61,8 @@ export class Reactor {
   handlerFailures = 0;
   /** Told so far, to anybody: the loop has nothing to do while it stays. */
   events = 0;
+  /** Descriptors that it watches now: its connections, and a few of its own. */
+  watched = 0;
   readonly #epoll = new Epoll();
   /** By descriptor; the generation tells a stale event from one for a descriptor whose number was used again. */
   readonly #handlers: (EventHandler | undefined)[] = [];
@@ -94,12 +96,12 @@ export class Reactor {
   deregister(fd: number): void {
     if (this.#handlers[fd] === undefined) return;
     this.#epoll.remove(fd);
-    this.#handlers[fd] = undefined;
+    this.#drop(fd);
   }
 
   /** As {@link deregister} without the system call, for a descriptor without duplicates that is closed right after. */
   forget(fd: number): void {
-    this.#handlers[fd] = undefined;
+    if (this.#handlers[fd] !== undefined) this.#drop(fd);
   }
 
   /** Runs the task later in this turn, or in the next one when the tasks of this turn already run. */
@@ -192,6 +194,12 @@ export class Reactor {
     if (result < 0) throw systemError(`watch descriptor ${fd}`, result);
     this.#generations[fd] = generation;
     this.#handlers[fd] = handler;
+    this.watched++;
+  }
+
+  #drop(fd: number): void {
+    this.#handlers[fd] = undefined;
+    this.watched--;
   }
 
   #pollTimeout(wantedMs: number): number {

@@ -40,13 +40,15 @@ const COLLECT_AT = 25;
 const READ_ONLY_MAPPING =
   /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +(\/.*)\n(?:\w+: .*\n)*?Anonymous: +(\d+) kB$/gm;
 
-type CollectGarbage = (options: { readonly type: 'major'; readonly flavor: 'last-resort' }) => void;
+type CollectGarbage = (options: { readonly type: 'major'; readonly flavor?: 'last-resort' }) => void;
 
 /** For a process that has threads with heaps of their own: to be called before it starts them. */
 export function keepMemorySmall(): void {
   setFlagsFromString('--expose-gc');
   // From the first load on; a page that is not used takes no memory.
   setFlagsFromString(`--min-semi-space-size=${SEMISPACE_MB}`);
+  // Pages that a collection has freed wait in a pool for this long, and then for a task of Node's event loop: for ever.
+  setFlagsFromString('--memory-pool-timeout=0');
   libc.mallopt(M_ARENA_MAX, ARENAS);
   libc.mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
   libc.mallopt(M_TRIM_THRESHOLD, TRIMMED_FROM);
@@ -65,10 +67,35 @@ export function collectOften(): void {
  * only in a thread that runs Node's event loop, after it was idle for long. Takes 40 ms, and 3 ms more for each MB in use.
  */
 export function releaseThreadMemory(): void {
+  collector()({ type: 'major', flavor: 'last-resort' });
+}
+
+/**
+ * So often {@link collectThreadStep} comes to what {@link releaseThreadMemory} does at once: the first collection finds
+ * the garbage, the next one has its pages swept and puts them aside, the one after that returns them.
+ */
+export const COLLECTION_STEPS = 3;
+
+/**
+ * One collection of the garbage of this thread, which takes a third of the time. What it frees is swept beside the
+ * thread, so the next one should not follow at once. Pages are returned where {@link keepMemorySmall} was called.
+ */
+export function collectThreadStep(): void {
+  collector()({ type: 'major' });
+}
+
+function collector(): CollectGarbage {
   setFlagsFromString('--expose-gc');
   // A thread that started before has no gc() of its own.
-  const collect: CollectGarbage = globalThis.gc ?? runInNewContext('gc');
-  collect({ type: 'major', flavor: 'last-resort' });
+  return globalThis.gc ?? runInNewContext('gc');
+}
+
+/**
+ * Returns the pages that the allocator holds free between blocks in use: OpenSSL's and V8's buffers of connections that are
+ * gone. By itself glibc returns only what is free at the end of an arena. Takes 0.2 ms for each MB.
+ */
+export function releaseFreeBlocks(): void {
+  libc.malloc_trim(0n);
 }
 
 /**
@@ -76,7 +103,7 @@ export function releaseThreadMemory(): void {
  * for its start alone. The others come back from the kernel's cache as they are used.
  */
 export function releaseProcessMemory(): void {
-  libc.malloc_trim(0n);
+  releaseFreeBlocks();
   const mappings = readFileSync('/proc/self/smaps', 'latin1').matchAll(READ_ONLY_MAPPING);
   for (const [, start, end, path, changedKib] of mappings) {
     // What the dynamic linker has written to would be lost.

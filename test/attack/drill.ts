@@ -67,13 +67,9 @@ export const MAX_SLOWDOWN = 3;
  * a process that waits for a core through the time slices of the others is late by tens of milliseconds.
  */
 export const NEIGHBOUR_FLOOR_MS = 30;
-/** What memory may be above where it was, in bytes: a heap breathes. */
+/** What memory may be above where it was: a share of that, as a heap breathes, and bytes. */
+const RESIDENT_SHARE = 0.25;
 const RESIDENT_SLACK = 32 * 1024 * 1024;
-/**
- * A heap that has worked harder than ever before keeps its new size; a leak grows again and again. So an attack after
- * which memory has not returned comes a second time, and may not add more than this.
- */
-const REPEATED_SLACK = 16 * 1024 * 1024;
 /** Connections that the neighbour opens anew come and go. */
 const DESCRIPTOR_SLACK = 4;
 /** Sessions and streams have gone as well, not just their sockets; those of the neighbour come and go. */
@@ -81,12 +77,9 @@ const HELD = ['ambit_resources_held/http2_connections', 'ambit_resources_held/ht
 const HELD_SLACK = 8;
 /** Counters whose line in the log names the limit. */
 const LIMIT_REACHED = 'ambit_limit_reached_total/';
-/** Timeouts of half-open connections, and lingering ones, are over by then. */
+/** Timeouts of half-open connections, and lingering ones, are over by then, and what they took is given back. */
 const SETTLE_MS = 30_000;
-/** Memory is given back with the next collection, or not at all. */
-const MEMORY_SETTLE_MS = 3000;
 const LOOK_MS = 250;
-const AGAIN_MS = 3000;
 
 interface NodeState {
   readonly resident: number;
@@ -101,29 +94,18 @@ async function stateOf({ node }: AttackWorld): Promise<NodeState> {
 /** Waits until memory and descriptors have returned and the counter has been reported, or for as long as they may take. */
 async function settled(world: AttackWorld, drill: Drill, before: NodeState): Promise<NodeState> {
   const deadline = new Deadline(SETTLE_MS);
-  const memoryDeadline = new Deadline(MEMORY_SETTLE_MS);
   for (;;) {
     const now = await stateOf(world);
     const isClosed = now.descriptors <= before.descriptors + DESCRIPTOR_SLACK;
     const isReleased = hasReleased(now.report, before.report);
-    const isFreed = now.resident <= before.resident + RESIDENT_SLACK || memoryDeadline.over;
-    const done = isClosed && isReleased && isFreed && unmoved(drill, now.report, before.report).length === 0;
+    const done =
+      isClosed &&
+      isReleased &&
+      hasShrunk(now, before) &&
+      unmoved(drill, now.report, before.report).length === 0;
     if (done || deadline.over) return now;
     await delay(LOOK_MS);
   }
-}
-
-/** What the attack adds when it comes once more, in bytes; 0 when memory has returned. */
-async function growthAgain(
-  world: AttackWorld,
-  drill: Drill,
-  before: NodeState,
-  after: NodeState,
-): Promise<number> {
-  if (after.resident <= before.resident + RESIDENT_SLACK) return 0;
-  await drill.attack(world, new Deadline(drill.attackMs ?? AGAIN_MS));
-  const again = await settled(world, drill, after);
-  return again.resident - after.resident;
 }
 
 function movedBy({ counters = [] }: Drill, now: NodeReport, before: NodeReport): Record<string, number> {
@@ -142,13 +124,17 @@ function unlogged(drill: Drill, now: NodeReport): string[] {
   return limits.filter((counter) => now.limits[counter.slice(LIMIT_REACHED.length)] === undefined);
 }
 
+function hasShrunk(now: NodeState, before: NodeState): boolean {
+  return now.resident <= before.resident * (1 + RESIDENT_SHARE) + RESIDENT_SLACK;
+}
+
 function hasReleased(now: NodeReport, before: NodeReport): boolean {
   return HELD.every((held) => (now.counters[held] ?? 0) <= (before.counters[held] ?? 0) + HELD_SLACK);
 }
 
 function faultsOf(
   drill: Drill,
-  { before, after, pace, growth }: { before: NodeState; after: NodeState; pace: PaceReport; growth: number },
+  { before, after, pace }: { before: NodeState; after: NodeState; pace: PaceReport },
 ): string[] {
   const logged = (report: NodeReport) => (drill.code === undefined ? 1 : (report.codes[drill.code] ?? 0));
   const still = unmoved(drill, after.report, before.report);
@@ -164,7 +150,7 @@ function faultsOf(
     [(after.report.codes.AMBIT_HANDLER_FAILED ?? 0) === 0, 'an event handler threw'],
     [failures.length === 0, `the neighbour: ${failures[0]}`],
     [pace.calls > 0, 'the neighbour had no answer at all'],
-    [growth <= REPEATED_SLACK, `memory grows: by ${growth} bytes when the attack is repeated`],
+    [hasShrunk(after, before), `memory has not returned: ${before.resident} bytes, then ${after.resident}`],
     [after.descriptors <= before.descriptors + DESCRIPTOR_SLACK, 'descriptors have not returned'],
     [hasReleased(after.report, before.report), 'HTTP/2 sessions or streams are still held'],
   ];
@@ -184,7 +170,6 @@ export async function runDrill(world: AttackWorld, drill: Drill, times: DrillTim
   );
   const pace = await world.pacer.report();
   const after = await settled(world, drill, before);
-  const growth = await growthAgain(world, drill, before, after);
   return {
     drill: drill.name,
     about: drill.about,
@@ -195,7 +180,7 @@ export async function runDrill(world: AttackWorld, drill: Drill, times: DrillTim
     residentAfter: after.resident,
     descriptorsBefore: before.descriptors,
     descriptorsAfter: after.descriptors,
-    faults: [...broken, ...faultsOf(drill, { before, after, pace, growth })],
+    faults: [...broken, ...faultsOf(drill, { before, after, pace })],
     inTime: pace.p99 <= Math.max(NEIGHBOUR_FLOOR_MS, MAX_SLOWDOWN * quiet.p99),
   };
 }

@@ -1,6 +1,7 @@
 /** The node proxy of a drill in a process of its own: serves pods, and tells what it has counted. */
 
 import { exitProcess } from '../../src/sys/process-exit.ts';
+import { collectOften, keepMemorySmall } from '../../src/sys/process-memory.ts';
 import { MeshNode } from '../support/mesh-node.ts';
 import { decodePlan, environmentOf, type ProxyPlan } from '../support/proxy-plan.ts';
 
@@ -65,10 +66,14 @@ function answer(what: NodeAnswer): void {
 }
 
 async function serve(plan: ProxyPlan): Promise<void> {
+  // As ztunnel does: what it keeps of its memory is judged.
+  keepMemorySmall();
   const node = new MeshNode(plan.authority);
   await node.start({ ...environmentOf(plan), RUST_LOG: 'info' });
   node.workloads(...plan.workloads);
   node.services(...plan.services);
+  collectOften();
+  node.pool.broadcast({ kind: 'mesh-read' });
   for (const pod of plan.pods) {
     const error = await node.addPod(pod);
     if (error !== undefined) throw new Error(error);

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';
 import { wakeReactor } from '../../io/reactor.ts';
-import { YOUNG_GENERATION_MB } from '../../sys/process-memory.ts';
+import { releaseFreeBlocks, YOUNG_GENERATION_MB } from '../../sys/process-memory.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
 import type { ZtunnelConfig } from '../config.ts';
@@ -13,6 +13,8 @@ import type { FromReactor, ReactorBoot, ReactorDump, ToReactor } from '../proxy/
 const log = logger('reactors');
 /** A thread that does not answer a dump in this time is busy or stuck; the dump goes on without it. */
 const DUMP_TIMEOUT_MS = 5000;
+/** Within it the other threads collect as well, and V8 has freed the buffers that it found. */
+const TRIM_DELAY_MS = 1000;
 /** Cutting connections takes a turn of each loop. */
 const CLOSE_ALL_MS = 500;
 /** Limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
@@ -49,6 +51,7 @@ export class ReactorPool {
   readonly #dumps = new Map<number, PendingDump>();
   #nextDump = 1;
   #onDrained: (() => void) | undefined;
+  #trim: NodeJS.Timeout | undefined;
 
   constructor(events: ReactorEvents) {
     this.#events = events;
@@ -156,10 +159,20 @@ export class ReactorPool {
         return this.#events.onPodStopped(index, message.uid);
       case 'dump':
         return this.#onDump(message.id, message.dump);
+      case 'collected':
+        return this.#trimSoon();
       case 'drained':
         thread.drained = true;
         if (this.#threads.every((one) => one.drained)) this.#onDrained?.();
     }
+  }
+
+  /** On this thread: the reactors go on, as long as they need no memory of the arena that is at hand. */
+  #trimSoon(): void {
+    this.#trim ??= setTimeout(() => {
+      this.#trim = undefined;
+      releaseFreeBlocks();
+    }, TRIM_DELAY_MS).unref();
   }
 
   #onDump(id: number, dump: ReactorDump): void {

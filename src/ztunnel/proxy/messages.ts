@@ -93,6 +93,8 @@ export type FromReactor =
     }
   | { readonly kind: 'pod-stopped'; readonly uid: string }
   | { readonly kind: 'dump'; readonly id: number; readonly dump: ReactorDump }
+  /** The thread has collected what many connections have left: the allocator, which all share, holds free blocks now. */
+  | { readonly kind: 'collected' }
   | { readonly kind: 'drained' };
 
 /** What a reactor thread is started with. */

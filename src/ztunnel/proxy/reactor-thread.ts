@@ -8,7 +8,7 @@ import { Http2Counters } from '../../http/http2-counters.ts';
 import { RevocationList } from '../../identity/revocation-list.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { MeshState } from '../../mesh/mesh-state.ts';
-import { releaseThreadMemory } from '../../sys/process-memory.ts';
+import { collectThreadStep, releaseThreadMemory } from '../../sys/process-memory.ts';
 import {
   flushLog,
   logger,
@@ -76,7 +76,9 @@ class ReactorThread {
     this.#collection = new QuietCollection({
       events: () => reactor.events,
       heapSize: () => getHeapStatistics().total_heap_size,
-      collect: releaseThreadMemory,
+      connections: () => reactor.watched,
+      step: collectThreadStep,
+      finished: () => say({ kind: 'collected' }),
     });
     mesh.onChange((change) => {
       this.#context.workloads.recheck();
@@ -134,7 +136,8 @@ class ReactorThread {
         applyUpdate(context.mesh, readSharedUpdate(message.update));
         return;
       case 'mesh-read':
-        return this.#collection.collect();
+        releaseThreadMemory();
+        return this.#collection.begin();
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':

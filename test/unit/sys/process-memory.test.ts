@@ -33,28 +33,59 @@ test('pages of the program that its start alone needed leave the process, which 
   assert.equal(sum, 34);
 });
 
-/** Leaves what a large read leaves, and prints how much of it is in the process before and after. */
-const LITTER = `
+/** Leaves what a large read leaves, and prints how much of it is in the process before and after it was released. */
+const litter = (release: string) => `
+  const never = new Int32Array(new SharedArrayBuffer(4));
   let garbage = Array.from({ length: 300_000 }, (_, i) => ({ i, text: 'item ' + i }));
   const before = kib('RssAnon');
   garbage = undefined;
-  memory.releaseThreadMemory();
+  ${release}
   console.log(JSON.stringify({ before, after: kib('RssAnon') }));
 `;
 
-test('garbage of the main thread goes back to the kernel', () => {
-  const { before, after } = run(LITTER);
-  assert.ok(after! < before! - 10 * 1024, `${before} KiB before, ${after} after`);
-});
-
-test('garbage of another thread goes back to the kernel', () => {
-  const code = encodeURIComponent(PRELUDE + LITTER);
-  const { before, after } = run(`
+function runInThread(script: string): Record<string, number> {
+  const code = encodeURIComponent(PRELUDE + script);
+  return run(`
     import { Worker } from 'node:worker_threads';
     memory.keepMemorySmall();
     new Worker(new URL('data:text/javascript,${code.replaceAll("'", '%27')}'));
   `);
+}
+
+test('garbage of the main thread goes back to the kernel', () => {
+  const { before, after } = run(litter('memory.releaseThreadMemory();'));
   assert.ok(after! < before! - 10 * 1024, `${before} KiB before, ${after} after`);
+});
+
+test('garbage of another thread goes back to the kernel', () => {
+  const { before, after } = runInThread(litter('memory.releaseThreadMemory();'));
+  assert.ok(after! < before! - 10 * 1024, `${before} KiB before, ${after} after`);
+});
+
+test('it does so in steps as well', () => {
+  const { before, after } = runInThread(
+    litter(`
+      for (let step = 0; step < memory.COLLECTION_STEPS; step++) {
+        memory.collectThreadStep();
+        Atomics.wait(never, 0, 0, 250);
+      }
+    `),
+  );
+  assert.ok(after! < before! - 10 * 1024, `${before} KiB before, ${after} after`);
+});
+
+test('free blocks of the allocator go back to the kernel from between those in use', () => {
+  const { before, after } = run(`
+    memory.keepMemorySmall();
+    const blocks = Array.from({ length: 2000 }, () => [new Uint8Array(32 * 1024).fill(1), new Uint8Array(512)]);
+    const kept = blocks.map(([, small]) => small);
+    blocks.length = 0;
+    memory.releaseThreadMemory();
+    const before = kib('RssAnon');
+    memory.releaseFreeBlocks();
+    console.log(JSON.stringify({ before, after: kib('RssAnon'), kept: kept.length }));
+  `);
+  assert.ok(after! < before! - 32 * 1024, `${before} KiB before, ${after} after`);
 });
 
 /**

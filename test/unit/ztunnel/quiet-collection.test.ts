@@ -1,85 +1,111 @@
-/** When a reactor that has become quiet collects its garbage. */
+/** When a reactor that has become quiet, or that a crowd has left, collects its garbage. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { COLLECTION_STEPS } from '../../../src/sys/process-memory.ts';
+import { CROWD } from '../../../src/ztunnel/proxy/crowd-watch.ts';
 import {
   MIN_GROWTH,
   MIN_GROWTH_SHARE,
   QuietCollection,
 } from '../../../src/ztunnel/proxy/quiet-collection.ts';
 
-/** A thread whose heap and events a test moves; a collection brings its heap down to what is live. */
+/** A thread whose heap, events and connections a test moves; the last step brings its heap down to what is live. */
 function threadOf(live: number) {
-  const thread = { events: 0, size: live, live, collections: 0 };
+  const thread = { events: 0, size: live, live, connections: 0, steps: 0, collections: 0 };
   const collection = new QuietCollection({
     events: () => thread.events,
     heapSize: () => thread.size,
-    collect: () => {
-      thread.collections++;
-      thread.size = thread.live;
+    connections: () => thread.connections,
+    step: () => {
+      thread.steps++;
+      if (thread.steps % COLLECTION_STEPS === 0) thread.size = thread.live;
     },
+    finished: () => thread.collections++,
   });
   collection.look();
-  return { thread, collection };
+  /** As many intervals as a collection has steps, quiet or each with an event. */
+  const look = ({ busy = false, times = COLLECTION_STEPS } = {}) => {
+    for (let i = 0; i < times; i++) {
+      if (busy) thread.events++;
+      collection.look();
+    }
+  };
+  return { thread, collection, look };
 }
 
-test('a heap that has grown is collected in the first interval without an event', () => {
-  const { thread, collection } = threadOf(4 * MIN_GROWTH);
+test('a heap that has grown is collected step by step in intervals without an event', () => {
+  const { thread, look } = threadOf(4 * MIN_GROWTH);
   thread.size += MIN_GROWTH;
-  thread.events++;
-  collection.look();
-  assert.equal(thread.collections, 0);
-  collection.look();
+  look({ busy: true });
+  assert.equal(thread.steps, 0);
+  look({ times: 1 });
+  assert.equal(thread.steps, 1);
+  look({ busy: true });
+  assert.equal(thread.steps, 1);
+  look({ times: COLLECTION_STEPS - 1 });
   assert.equal(thread.collections, 1);
 });
 
 test('a heap that has hardly grown is left alone', () => {
-  const { thread, collection } = threadOf(4 * MIN_GROWTH);
+  const { thread, look } = threadOf(4 * MIN_GROWTH);
   thread.size += MIN_GROWTH - 1;
-  collection.look();
-  assert.equal(thread.collections, 0);
+  look();
+  assert.equal(thread.steps, 0);
 });
 
 test('what is live is not collected for again', () => {
-  const { thread, collection } = threadOf(4 * MIN_GROWTH);
+  const { thread, look } = threadOf(4 * MIN_GROWTH);
   thread.size += 5 * MIN_GROWTH;
   thread.live = thread.size;
-  collection.look();
-  collection.look();
-  assert.equal(thread.collections, 1);
+  look({ times: 2 * COLLECTION_STEPS });
+  assert.equal(thread.steps, COLLECTION_STEPS);
 });
 
 test('a large heap has to grow by a share of it', () => {
   const live = (2 * MIN_GROWTH) / MIN_GROWTH_SHARE;
-  const { thread, collection } = threadOf(live);
+  const { thread, look } = threadOf(live);
   thread.size = live + 2 * MIN_GROWTH - 1;
-  collection.look();
-  assert.equal(thread.collections, 0);
+  look();
+  assert.equal(thread.steps, 0);
   thread.size++;
-  collection.look();
+  look();
   assert.equal(thread.collections, 1);
 });
 
 test('growth counts from what the heap shrank to by itself', () => {
-  const { thread, collection } = threadOf(4 * MIN_GROWTH);
+  const { thread, look } = threadOf(4 * MIN_GROWTH);
   thread.size = 3 * MIN_GROWTH;
-  collection.look();
+  look({ times: 1 });
   thread.size = 4 * MIN_GROWTH;
-  collection.look();
+  look();
   assert.equal(thread.collections, 1);
 });
 
 test('a start is not taken for growth', () => {
   const { thread } = threadOf(100 * MIN_GROWTH);
-  assert.equal(thread.collections, 0);
+  assert.equal(thread.steps, 0);
 });
 
-test('a collection that was asked for is where growth counts from', () => {
-  const { thread, collection } = threadOf(4 * MIN_GROWTH);
-  thread.size = 9 * MIN_GROWTH;
-  thread.live = 8 * MIN_GROWTH;
-  collection.collect();
+test('growth counts from a collection that somebody else has made', () => {
+  const { thread, collection, look } = threadOf(4 * MIN_GROWTH);
+  thread.size = 8 * MIN_GROWTH;
+  collection.begin();
   thread.size = 9 * MIN_GROWTH - 1;
-  collection.look();
+  look();
+  assert.equal(thread.steps, 0);
+});
+
+test('what a crowd has left is collected although others have work for the thread', () => {
+  const { thread, look } = threadOf(4 * MIN_GROWTH);
+  thread.connections = CROWD + 10;
+  look({ busy: true });
+  assert.equal(thread.steps, 0);
+  thread.connections = 10;
+  look({ busy: true, times: 1 });
+  assert.equal(thread.steps, 0, 'while it goes');
+  look({ busy: true });
+  assert.deepEqual([thread.steps, thread.collections], [COLLECTION_STEPS, 1]);
+  look({ busy: true });
   assert.equal(thread.collections, 1);
 });

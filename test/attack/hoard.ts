@@ -1,0 +1,68 @@
+/** Connections with a good certificate that are kept. */
+
+import assert from 'node:assert/strict';
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { FrameFlag, FrameType } from '../../src/http/http2-frame.ts';
+import { frame, PREFACE, parseFrames, SETTINGS_ACK, settings } from '../support/http2-frames.ts';
+import type { AttackWorld } from './attack-world.ts';
+import { closed } from './http2-flood.ts';
+
+/** Handshakes under way at a time: fewer than make others give way. */
+export const AT_ONCE = 64;
+
+/** Those that one attacker keeps, all with one context: making one takes longer than a handshake. */
+export class Hoard {
+  readonly #world: AttackWorld;
+  readonly #sockets = new Set<TLSSocket>();
+  readonly #secureContext: SecureContext;
+
+  constructor(world: AttackWorld) {
+    this.#world = world;
+    const { chainPem: cert, privateKeyPem: key } = world.attacker;
+    this.#secureContext = createSecureContext({ cert, key });
+  }
+
+  /** Resolves with whether it came about. */
+  async add(localAddress: string): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const from = { ...this.#world.hbone, localAddress };
+    const options = { rejectUnauthorized: false, ALPNProtocols: ['h2'], secureContext: this.#secureContext };
+    const socket = connect({ ...from, ...options });
+    this.#sockets.add(socket);
+    socket
+      .on('error', () => {})
+      .on('close', () => {
+        this.#sockets.delete(socket);
+        resolve(false);
+      });
+    socket.on('data', (bytes) => answerPings(socket, Buffer.from(bytes)));
+    socket.once('secureConnect', () => {
+      socket.write(Buffer.concat([PREFACE, settings(), SETTINGS_ACK]));
+      resolve(true);
+    });
+    return promise;
+  }
+
+  /** Resolves when there are so many of these addresses in turn; throws when one does not come about. */
+  async addMany(count: number, addresses: readonly string[]): Promise<void> {
+    let next = 0;
+    const adding = Array.from({ length: AT_ONCE }, async () => {
+      while (next < count) assert.ok(await this.add(addresses[next++ % addresses.length]!));
+    });
+    await Promise.all(adding);
+  }
+
+  async close(): Promise<void> {
+    const gone = [...this.#sockets].map(closed);
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(gone);
+  }
+}
+
+/** An idle peer sends nothing else, each in a piece of its own. */
+function answerPings(socket: TLSSocket, bytes: Buffer): void {
+  for (const { type, flags, payload } of parseFrames(bytes)) {
+    if (type !== FrameType.ping || (flags & FrameFlag.ack) !== 0) continue;
+    socket.write(frame(FrameType.ping, FrameFlag.ack, 0, payload));
+  }
+}
