@@ -3,10 +3,10 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment, PodFacts } from '../../src/sandbox/client/environment.ts';
 import type { MeshComponent } from '../../src/sandbox/client/sandbox-protocol.ts';
 import { TCP_PORT } from '../support/mesh-manifests.ts';
+import { until } from '../support/sandbox-commands.ts';
 import { SandboxSession } from '../support/sandbox-session.ts';
 import {
   NODES,
@@ -17,7 +17,8 @@ import {
   TWO_PODS_NAMESPACE,
 } from '../support/two-pods.ts';
 import { type Segment, WireCapture } from '../support/wire-capture.ts';
-import { byClockOf, CLOCK_READ_MS, clockShift, shiftedBy } from './shifted-clock.ts';
+import { misledProcesses } from './clock-readings.ts';
+import { byClockOf, clockShift, shiftedBy } from './shifted-clock.ts';
 import { Traffic } from './traffic.ts';
 import type { TrafficPlan } from './traffic-main.ts';
 import { OffTheMesh } from './wire-watch.ts';
@@ -36,6 +37,7 @@ export class ChaosWorld {
   readonly traffic: readonly Traffic[];
   readonly wire: OffTheMesh;
   readonly #capture: WireCapture;
+  readonly #hoursOff: Record<Clock, number> = { proxies: 0, control: 0 };
 
   /** Resolves when traffic flows both ways. */
   static async start(): Promise<ChaosWorld> {
@@ -120,10 +122,29 @@ export class ChaosWorld {
     }
   }
 
-  /** By how much these are off from now on; resolves when those who go by them have read it. */
+  /** By how much these are off from now on; resolves when every process says that it goes by it, the others by theirs. */
   async shiftClocks(clocks: readonly Clock[], hours: number): Promise<void> {
-    for (const clock of clocks) writeFileSync(fileOf(clock), clockShift(hours));
-    await delay(CLOCK_READ_MS);
+    for (const clock of clocks) {
+      writeFileSync(fileOf(clock), clockShift(hours));
+      this.#hoursOff[clock] = hours;
+    }
+    await this.clocksSeen();
+  }
+
+  /** @throws when a process goes by another time of day than it is to */
+  async clocksSeen(): Promise<void> {
+    let misled: readonly string[] = [];
+    const agree = async () => {
+      misled = await misledProcesses(
+        await this.facts(),
+        (node) => this.session.callerOn(node),
+        this.#hoursOff,
+      );
+      return misled.length === 0;
+    };
+    await until('every process goes by its clock', agree).catch((thrown: Error) => {
+      throw new Error(`${thrown.message}: ${misled.join(', ')}`);
+    });
   }
 
   /** A connection through the mesh that is not of the load. */

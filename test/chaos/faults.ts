@@ -253,6 +253,7 @@ function restartInAnotherTime(whose: string, hours: number): Fault {
     deaths: ['node1'],
     inflict: jumpClocks(whose, hours, async (world) => {
       await world.kill('ztunnel', 'node1');
+      await world.clocksSeen();
       await spell();
       await assertNoCallSucceeds(world);
     }),

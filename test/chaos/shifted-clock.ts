@@ -12,9 +12,6 @@ const LIBRARY = 'faketime/libfaketimeMT.so.1';
 /** How often a process reads the file. */
 const READ_SECONDS = 1;
 
-/** After this time a process has read what was written. */
-export const CLOCK_READ_MS = 1000 * READ_SECONDS + 200;
-
 /** What is written into the file: ahead, or back where the hours are below zero. */
 export function clockShift(hours: number): string {
   return `${hours < 0 ? '' : '+'}${hours}h`;

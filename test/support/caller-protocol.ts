@@ -9,6 +9,8 @@ export interface SocketEnd {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** The time of day at the other end, as it says. */
+  readonly date: string | undefined;
   /** The caller's end of the connection. */
   readonly local: SocketEnd;
   /** What the caller's socket has written and read, HTTP headers included. */

@@ -104,7 +104,8 @@ function get(url: string): Promise<HttpAnswer> {
       // Counted when the socket has closed, so that the proxies have seen the same bytes.
       socket.once('close', () => {
         const { bytesWritten: bytesSent, bytesRead: bytesReceived } = socket;
-        resolve({ status: response.statusCode ?? 0, body, local, bytesSent, bytesReceived });
+        const { statusCode = 0, headers } = response;
+        resolve({ status: statusCode, body, date: headers.date, local, bytesSent, bytesReceived });
       });
     });
     call.setTimeout(CALL_TIMEOUT_MS, () => call.destroy(coded('ETIMEDOUT')));
