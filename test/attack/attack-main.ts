@@ -8,13 +8,16 @@ import { ALL_DRILLS, warmUp } from './drills.ts';
 import { formatTable } from './report.ts';
 
 const TIMES = { quietMs: 3000, attackMs: 5000 };
+const NO_PRECEDENCE = `attack: no real-time priorities are permitted here (CAP_SYS_NICE), so that whatever is busy on this machine
+makes the neighbour slow as well
+`;
 const USAGE = `Usage: attack-main.ts [-o table|json] [--only REGEX]
 Attacks a node proxy in network namespaces of its own. Exit code 1 if a drill was not withstood.
 `;
 
 async function runAll(drills: readonly Drill[]): Promise<DrillResult[]> {
   const world = await AttackWorld.start();
-  world.standBack();
+  if (!world.setPrecedence()) process.stderr.write(NO_PRECEDENCE);
   const results: DrillResult[] = [];
   try {
     await warmUp(world);

@@ -7,7 +7,7 @@ import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods } from '../support/mesh-pods.ts';
 import { NodeProcess } from './node-process.ts';
 import { Pacer } from './pacer.ts';
-import { standBack } from './stand-back.ts';
+import { goFirst, goFirstAsNode, standBack } from './precedence.ts';
 
 export const APP_PORT = 8080;
 /** What asks for a tunnel to the victim's application. */
@@ -43,12 +43,13 @@ export class AttackWorld {
   readonly attacker: Leaf;
   readonly hbone: Target = { host: '10.0.0.2', port: 15008 };
   readonly #victimApp: Pacer;
-  readonly #others: readonly { kill(): void }[];
+  /** What the neighbour's calls pass beside the attacked node. */
+  readonly #elsewhere: readonly (NodeProcess | Pacer)[];
 
   private constructor(
     parts: Pick<AttackWorld, 'scene' | 'node' | 'pacer' | 'authority'>,
     victimApp: Pacer,
-    others: readonly { kill(): void }[],
+    elsewhere: readonly (NodeProcess | Pacer)[],
   ) {
     this.scene = parts.scene;
     this.node = parts.node;
@@ -56,7 +57,7 @@ export class AttackWorld {
     this.authority = parts.authority;
     this.attacker = makeLeaf(parts.authority, { spiffeId: 'spiffe://cluster.local/ns/shop/sa/attacker' });
     this.#victimApp = victimApp;
-    this.#others = others;
+    this.#elsewhere = [...elsewhere, parts.pacer];
   }
 
   /** Resolves when the neighbour is being called. */
@@ -83,21 +84,26 @@ export class AttackWorld {
     };
     const far = await NodeProcess.start({ ...plan, pods: [client] });
     const node = await NodeProcess.start({ ...plan, pods: attacked });
-    const servers = await Promise.all(attacked.map((pod) => Pacer.serve(pod, APP_PORT)));
+    const victimApp = await Pacer.serve(scene.victim, APP_PORT);
+    const neighbourApp = await Pacer.serve(scene.neighbour, APP_PORT);
     const pacer = await Pacer.call(client, { host: '10.0.0.3', port: APP_PORT }, CALLS_PER_SECOND);
     await delay(WARM_UP_MS);
-    return new AttackWorld({ scene, node, pacer, authority }, servers[0]!, [far, ...servers]);
+    return new AttackWorld({ scene, node, pacer, authority }, victimApp, [far, neighbourApp]);
   }
 
   /**
-   * From now on attackers run when nobody else wants to, and so does the victim's application: that it is called too
-   * often is its own trouble. For drills whose times are judged; on a busy machine neither would get far.
+   * For drills whose times are judged. From now on attackers run when nobody else wants to, and so does the victim's
+   * application: that it is called too often is its own trouble. The neighbour's client, its application and their node run
+   * as if each had a core of its own, and the attacked node before all other programs. False when that is not permitted.
    */
-  standBack(): void {
+  setPrecedence(): boolean {
     for (const pid of [process.pid, this.#victimApp.pid]) standBack(pid);
+    return [...this.#elsewhere.map(({ pid }) => goFirst(pid, 2)), goFirstAsNode(this.node.pid)].every(
+      Boolean,
+    );
   }
 
   close(): void {
-    for (const one of [this.pacer, this.node, ...this.#others]) one.kill();
+    for (const one of [this.node, this.#victimApp, ...this.#elsewhere]) one.kill();
   }
 }

@@ -63,10 +63,10 @@ export interface DrillTimes {
 /** The neighbour's p99 may grow by this factor ... */
 export const MAX_SLOWDOWN = 3;
 /**
- * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and
- * a process that waits for a core through the time slices of the others is late by tens of milliseconds.
+ * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and the
+ * kernel lets whoever is inside it go on for some milliseconds, whatever their rank.
  */
-export const NEIGHBOUR_FLOOR_MS = 30;
+export const NEIGHBOUR_FLOOR_MS = 15;
 /** What memory may be above where it was: a share of that, as a heap breathes, and bytes. */
 const RESIDENT_SHARE = 0.25;
 const RESIDENT_SLACK = 32 * 1024 * 1024;
