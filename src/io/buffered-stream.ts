@@ -13,6 +13,8 @@ import { FAILED, WOULD_BLOCK } from './tcp-socket.ts';
 export const QUEUE_CAPACITY = 256 * 1024;
 /** Fills of the input queue per turn, so that one bulk stream cannot starve the rest. */
 const FILLS_PER_TURN = 4;
+/** Of a stream that has just become readable; what is left is a task, behind what others have to say. */
+const FILLS_PER_EVENT = 1;
 
 /**
  * Subclasses say how bytes get into `input` and out of `output`. They open by calling {@link opened} once, after
@@ -123,7 +125,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     if (!this.#begun) return;
     if (this.#inputEnded) this.socket.closeIfBroken();
     else if (this.#lane !== undefined) this.#queueRead();
-    else this.#goOn();
+    else this.#goOn(FILLS_PER_EVENT);
   }
 
   onWritable(): void {
@@ -146,7 +148,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   run(): void {
     this.#readQueued = false;
     if (this.#closed) return;
-    if (this.#begun) this.#goOn();
+    if (this.#begun) this.#goOn(FILLS_PER_TURN);
     else this.#begin();
   }
 
@@ -175,11 +177,11 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     this.#open = true;
     this.handler.onOpen();
     if (this.output.length > 0 || this.#outputState === 'ending') this.flushSoon();
-    this.#readSome();
+    this.#readSome(FILLS_PER_EVENT);
   }
 
-  #goOn(): void {
-    if (this.#open) this.#readSome();
+  #goOn(fillsAtMost: number): void {
+    if (this.#open) this.#readSome(fillsAtMost);
     else this.proceed();
   }
 
@@ -194,13 +196,13 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     (this.#lane ?? this.reactor).defer(this);
   }
 
-  #readSome(): void {
+  #readSome(fillsAtMost: number): void {
     this.#yielded = false;
     if (this.#resumed) {
       this.#resumed = false;
       if (this.input.length > 0) this.handler.onInput();
     }
-    for (let fills = 0; fills < FILLS_PER_TURN; fills++) {
+    for (let fills = 0; fills < fillsAtMost; fills++) {
       if (this.#yielded || !this.#wantsInput()) return this.input.settle();
       const count = this.fill();
       if (count <= 0) return this.#fillEnded(count);

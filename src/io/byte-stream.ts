@@ -23,7 +23,7 @@ export interface ByteStream {
   readonly reactor: Reactor;
   /** Filled before onInput(). Its buffer is another one in another turn, never during a callback. */
   readonly input: ByteQueue;
-  /** Append at `output.end` within `output.space()`, then {@link flushSoon}: sealed and sent once, at the end of the turn. */
+  /** Append at `output.end` within `output.space()`, then {@link flushSoon}: sealed and sent once, later in the turn. */
   readonly output: ByteQueue;
   readonly localAddress: SocketAddress;
   readonly remoteAddress: SocketAddress;

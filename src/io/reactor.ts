@@ -52,7 +52,7 @@ const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /**
  * Tells handlers what their descriptors are ready for. All callbacks are synchronous, one after another, in turns:
- * events, deferred tasks, timers, then flushes. What a callback throws ends with its owner, never with the loop.
+ * events, flushes, deferred tasks, timers, flushes. What a callback throws ends with its owner, never with the loop.
  */
 export class Reactor {
   /** For {@link wakeReactor} in another thread. */
@@ -110,7 +110,7 @@ export class Reactor {
     if (!this.#inTurn) this.#node?.requestTurn();
   }
 
-  /** Calls flush() once, after events and deferred tasks; whoever asks keeps a dirty flag. */
+  /** Calls flush() once, after the events or after the tasks of a turn; whoever asks keeps a dirty flag. */
   atTurnEnd(flushable: Flushable): void {
     this.#flushes.add(flushable);
     if (!this.#inTurn) this.#node?.requestTurn();
@@ -128,13 +128,17 @@ export class Reactor {
     this.#wakeCallbacks.push(callback);
   }
 
-  /** One pass: poll (at most `timeoutMs`, -1 for ever), events, deferred tasks, timers, flushes. */
+  /**
+   * One pass: poll (at most `timeoutMs`, -1 for ever), events, deferred tasks, timers. What events have caused is flushed
+   * before tasks, which are the long work of busy streams: an answer must not wait for them.
+   */
   turn(timeoutMs: number): void {
     const count = this.#epoll.wait(this.#pollTimeout(timeoutMs));
     this.#nowMs = performance.now();
     this.#inTurn = true;
     this.events += count;
     for (let i = 0; i < count; i++) this.#dispatch(i);
+    this.#flushes.run(this.#runFlush);
     this.#deferred.run(this.runTask);
     this.#runTimers();
     this.#flushes.run(this.#runFlush);

@@ -32,15 +32,19 @@ function rungBell(): number {
   return fd;
 }
 
-test('a turn tells events, then runs tasks, then timers, then flushes', () => {
+test('a turn tells events, then runs tasks, then timers, and flushes before the tasks and at its end', () => {
   const reactor = quietReactor();
   const order: string[] = [];
-  reactor.atTurnEnd({ flush: () => order.push('flush') });
-  reactor.setTimer(0, () => order.push('timer'));
-  reactor.defer({ run: () => order.push('task') });
-  reactor.register(rungBell(), { onEvents: () => order.push('event') });
+  const flushed = (of: string) => reactor.atTurnEnd({ flush: () => order.push(`flush of ${of}`) });
+  const say = (what: string) => {
+    order.push(what);
+    flushed(what);
+  };
+  reactor.setTimer(0, () => say('timer'));
+  reactor.defer({ run: () => say('task') });
+  reactor.register(rungBell(), { onEvents: () => say('event') });
   reactor.turn(0);
-  assert.deepEqual(order, ['event', 'task', 'timer', 'flush']);
+  assert.deepEqual(order, ['event', 'flush of event', 'task', 'timer', 'flush of task', 'flush of timer']);
 });
 
 test('events are counted, timers and tasks are not', () => {
@@ -54,7 +58,7 @@ test('events are counted, timers and tasks are not', () => {
   assert.equal(reactor.events, 1);
 });
 
-test('tasks and flushes asked for while their kind runs wait for the next turn', () => {
+test('tasks asked for while tasks run wait for the next turn, flushes for the next time that there are any', () => {
   const reactor = quietReactor();
   const order: string[] = [];
   const again = (name: string) => ({
@@ -70,9 +74,9 @@ test('tasks and flushes asked for while their kind runs wait for the next turn',
   reactor.defer(again('a'));
   reactor.atTurnEnd(again('a'));
   reactor.turn(0);
-  assert.deepEqual(order, ['a', 'flush a']);
+  assert.deepEqual(order, ['flush a', 'a', 'flush a again']);
   reactor.turn(-1);
-  assert.deepEqual(order, ['a', 'flush a', 'a again', 'flush a again']);
+  assert.deepEqual(order, ['flush a', 'a', 'flush a again', 'a again']);
 });
 
 test('an event is told once per change, not again while it lasts', () => {
