@@ -7,6 +7,7 @@ import { ConnectStatus, responseHeaders } from '../../hbone/connect-request.ts';
 import { formatConnectTarget } from '../../hbone/connect-target.ts';
 import type { InboundConnect } from '../../hbone/hbone-server-connection.ts';
 import type { ConnectResponder } from '../../hbone/inbound-connect.ts';
+import type { Lane } from '../../io/lane.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { type InboundForward, resolveInbound } from '../../mesh/inbound-resolution.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -30,16 +31,19 @@ export class InboundTunnel {
   readonly #pod: ServedPod;
   readonly #request: InboundConnect<TunnelPeer>;
   readonly #respond: ConnectResponder;
+  readonly #lane: Lane;
   readonly #authority: string;
   #workload: Workload | undefined;
   #upstream: TcpSocket | undefined;
   readonly #settled: () => void;
   #over = false;
 
-  constructor(pod: ServedPod, request: InboundConnect<TunnelPeer>, respond: ConnectResponder) {
+  /** @param lane in which a failure waits for its turn */
+  constructor(pod: ServedPod, request: InboundConnect<TunnelPeer>, respond: ConnectResponder, lane: Lane) {
     this.#pod = pod;
     this.#request = request;
     this.#respond = respond;
+    this.#lane = lane;
     this.#authority = formatConnectTarget(request.target);
     this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => this.#cut(error));
   }
@@ -86,7 +90,9 @@ export class InboundTunnel {
   #connect(forward: InboundForward): void {
     const upstream = this.#pod.connectPlain(forward.dial, this.#upstreamSource(forward), {
       onOpen: () => this.#onConnected(forward, upstream),
-      onFailed: (error) => this.#fail(ConnectStatus.unavailable, error, forward),
+      // Costs as much as the request, and many may fail at once.
+      onFailed: (error) =>
+        this.#lane.defer({ run: () => this.#fail(ConnectStatus.unavailable, error, forward) }),
     });
     this.#upstream = upstream;
     this.#respond.whenCancelled(() => {

@@ -47,7 +47,7 @@ export class InboundTunnels {
         if (verdict.kind === 'refused') return verdict;
         return { kind: 'trusted', peer: { identity: verdict.identity, chain } };
       },
-      onConnect: (request, respond) => new InboundTunnel(pod, request, respond).start(),
+      onConnect: (request, respond) => new InboundTunnel(pod, request, respond, this.#lane).start(),
       onTunnelRefused: ({ remoteAddress: { ip } }) =>
         pod.limits.reached('tunnels_per_connection', { peer: ip }),
       onConnectionEnd: (stream, error, peer) => this.#onConnectionEnd(stream, error, peer),
