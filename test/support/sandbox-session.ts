@@ -230,10 +230,10 @@ export class SandboxSession {
     return parseMetrics((await caller.get(METRICS_URL)).body);
   }
 
-  /** What the proxy of a node has logged. */
+  /** What the proxy of a node has logged, but for a line that it is writing. */
   logOf(node: string): readonly LogLine[] {
     const { ztunnel } = this.#environment.nodes.find((one) => one.name === node)!;
-    const lines = readFileSync(ztunnel!.log, 'utf8').split('\n');
+    const lines = readFileSync(ztunnel!.log, 'utf8').split('\n').slice(0, -1);
     return lines.flatMap((line) => parseLogLine(line) ?? []);
   }
 
