@@ -1,14 +1,17 @@
 /** Sends a pod's DNS queries on to the nameservers, from sockets in the pod's own network namespace. */
 
 import { randomInt } from 'node:crypto';
+import { messageOf } from '../../base/errors.ts';
 import { IdMap } from '../../base/id-map.ts';
 import { familyOf, type IpAddress, parseIp, type SocketAddress } from '../../base/ip.ts';
 import type { Reactor, Timer } from '../../io/reactor.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
 import type { NetworkNamespace } from '../../sys/network-namespace.ts';
+import { logger } from '../../telemetry/log.ts';
 import { answersQuery } from './dns-message.ts';
 import { DnsTcpExchange } from './dns-tcp-exchange.ts';
 
+const log = logger('dns');
 /** How long one nameserver may take before the next one is asked, and the last one before the client is told. */
 const UPSTREAM_TIMEOUT_MS = 5000;
 /** Queries of one pod that may wait for an answer; a pod that floods gets SERVFAIL beyond it. */
@@ -108,9 +111,12 @@ export class DnsForwarder {
   }
 
   #askOverUdp(pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
+    const socket = this.#socketFor(to.server.ip);
+    // Without descriptors no other nameserver could be asked either.
+    if (socket === undefined) return this.#finish(pending, undefined);
     const timer: Timer = this.#reactor.setTimer(UPSTREAM_TIMEOUT_MS, () => this.#nextServer(pending));
     pending.cancel = () => timer.cancel();
-    this.#socketFor(to.server.ip).send(to.message, to.server);
+    socket.send(to.message, to.server);
   }
 
   #askOverTcp(pending: Pending, to: { server: SocketAddress; message: Uint8Array }): void {
@@ -127,16 +133,21 @@ export class DnsForwarder {
     pending.cancel = () => exchange.cancel();
   }
 
-  #socketFor(server: IpAddress): UdpSocket {
+  #socketFor(server: IpAddress): UdpSocket | undefined {
     const family = familyOf(server);
     const known = this.#sockets.get(family);
     if (known !== undefined) return known;
     const any = parseIp(family === 4 ? '0.0.0.0' : '::')!;
-    const socket = UdpSocket.bind(this.#reactor, { ip: any, port: 0 }, this.#options, (data, from) =>
-      this.#onDatagram(data, from),
-    );
-    this.#sockets.set(family, socket);
-    return socket;
+    try {
+      const socket = UdpSocket.bind(this.#reactor, { ip: any, port: 0 }, this.#options, (data, from) =>
+        this.#onDatagram(data, from),
+      );
+      this.#sockets.set(family, socket);
+      return socket;
+    } catch (thrown) {
+      log.debug('no socket to ask nameservers from', { error: messageOf(thrown) });
+      return undefined;
+    }
   }
 
   #onDatagram(data: Uint8Array, from: SocketAddress): void {

@@ -20,6 +20,8 @@ export class DnsTcpSession implements ByteStreamHandler, Placed {
   readonly #stream: PlainStream;
   readonly #events: DnsTcpEvents;
   #idle: Timer;
+  #unanswered = 0;
+  #clientEnded = false;
   #closed = false;
 
   constructor(socket: TcpSocket, events: DnsTcpEvents) {
@@ -35,6 +37,8 @@ export class DnsTcpSession implements ByteStreamHandler, Placed {
     this.#stream.output.append(Uint8Array.of(message.length >> 8, message.length & 0xff));
     this.#stream.output.append(message);
     this.#stream.flushSoon();
+    this.#unanswered--;
+    this.#endIfDone();
   }
 
   close(): void {
@@ -51,13 +55,16 @@ export class DnsTcpSession implements ByteStreamHandler, Placed {
       if (input.length < 2 + length) return;
       const message = bytes.subarray(input.start + 2, input.start + 2 + length);
       this.#restartIdle();
+      this.#unanswered++;
       this.#events.onMessage(message, this);
       input.consume(2 + length);
     }
   }
 
+  /** A client may end its side with its last question (RFC 9293 §3.6); one that is never answered ends by the timer. */
   onInputEnd(): void {
-    this.close();
+    this.#clientEnded = true;
+    this.#endIfDone();
   }
 
   onOutputSpace(): void {}
@@ -66,6 +73,10 @@ export class DnsTcpSession implements ByteStreamHandler, Placed {
     this.#closed = true;
     this.#idle.cancel();
     this.#events.onEnd(this);
+  }
+
+  #endIfDone(): void {
+    if (this.#clientEnded && this.#unanswered === 0) this.#stream.shutdownOutput();
   }
 
   #restartIdle(): void {
