@@ -30,7 +30,10 @@ export class SpliceRelay {
     first.handler = this.#handlerOf(this.#forth, this.#back);
     second.handler = this.#handlerOf(this.#back, this.#forth);
     // What arrived before now, an end included, is not announced again.
-    first.reactor.defer({ run: () => this.#begin() });
+    first.reactor.defer({
+      run: () => this.#begin(),
+      onFailure: (thrown) => this.#forth.onFailure(thrown),
+    });
   }
 
   /** Bytes moved from the first socket to the second. */

@@ -1,7 +1,6 @@
 /** Forwarding of DNS to nameservers on their own port, in namespaces where that port may be opened. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -13,10 +12,7 @@ import { DnsForwarder, MAX_PENDING_QUERIES } from '../../src/ztunnel/dns/dns-for
 import { encodeName, parseQuery, RCODE_OK, writeAnswer } from '../../src/ztunnel/dns/dns-message.ts';
 
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
-
-/** Takes all that are free from the process until it is told to give them back. */
-const LIMIT_DESCRIPTORS =
-  'prlimit --pid $0 --nofile=1: && echo && read _ && prlimit --pid $0 --nofile=$(ulimit -Hn):';
+import { withoutDescriptors } from '../support/without-descriptors.ts';
 
 inOwnNamespaces(import.meta.filename, () => {
   const NAMESERVER = '127.0.0.53';
@@ -107,19 +103,10 @@ inOwnNamespaces(import.meta.filename, () => {
   });
 
   test('without a descriptor the client hears at once that nobody answers, and with one it is asked again', async () => {
-    const limiter = spawn('sh', ['-c', LIMIT_DESCRIPTORS, String(process.pid)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
     const nameservers = ['127.0.0.57', '127.0.0.58'].map((text) => parseIp(text)!);
     const forwarder = new DnsForwarder(reactor, nameservers, { namespace, mark: 0 });
-    await once(limiter.stdout, 'data');
-    try {
-      assert.equal(await ask(forwarder, 'udp'), undefined);
-      assert.equal(forwarder.pending, 0);
-    } finally {
-      limiter.stdin.end('\n');
-      await once(limiter, 'exit');
-    }
+    assert.equal(await withoutDescriptors(() => ask(forwarder, 'udp')), undefined);
+    assert.equal(forwarder.pending, 0);
     void ask(forwarder, 'udp');
     assert.equal(forwarder.pending, 1);
     forwarder.close();

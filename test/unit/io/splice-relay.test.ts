@@ -11,6 +11,7 @@ import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
 import { descriptorCount } from '../../support/descriptor-count.ts';
 import { address, testReactor, until } from '../../support/reactor-harness.ts';
+import { withoutDescriptors } from '../../support/without-descriptors.ts';
 
 const reactor = testReactor();
 
@@ -57,6 +58,31 @@ async function serve(onConnection: (socket: Socket) => void): Promise<number> {
 function connect(port: number): Socket {
   return createConnection({ host: '127.0.0.1', port, allowHalfOpen: true });
 }
+
+function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => {}).on('close', () => resolve());
+  });
+}
+
+/** Before any other test: pipes that were used are kept. */
+test('a relay that finds no descriptor for its pipes ends both connections', async () => {
+  const accepted: TcpSocket[] = [];
+  const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => accepted.push(socket));
+  const clients = [connect(listener.localAddress.port), connect(listener.localAddress.port)];
+  clients[0]!.write('said before the relay begins');
+  await until(() => accepted.length === 2);
+  const closed = Promise.all(clients.map(closeOf));
+  const error = await withoutDescriptors(async () => {
+    const ended = new Promise<AmbitError | undefined>((resolve) => {
+      new SpliceRelay(accepted[0]!, accepted[1]!, resolve);
+    });
+    await closed;
+    return ended;
+  });
+  assert.equal(error?.code, 'AMBIT_HANDLER_FAILED');
+  listener.close();
+});
 
 test('bytes pass both ways unchanged, each end passes on, and both are counted', async () => {
   const proxy = relayTo(await serve((socket) => socket.pipe(socket)));
