@@ -1,9 +1,10 @@
 /** A tunnel within a tunnel (double HBONE): through the gateway of another network to a workload behind it. */
 
-import type { AmbitError } from '../base/errors.ts';
+import { type AmbitError, messageOf } from '../base/errors.ts';
 import type { SocketAddress } from '../base/ip.ts';
 import type { HeaderList } from '../http/header-list.ts';
 import type { Http2Counters } from '../http/http2-counters.ts';
+import { Http2ErrorCode } from '../http/http2-error-code.ts';
 import type { Http2Settings } from '../http/http2-settings.ts';
 import type { ByteStreamHandler } from '../io/byte-stream.ts';
 import type { Reactor } from '../io/reactor.ts';
@@ -43,14 +44,13 @@ export class NestedTunnel {
   #request: PendingTunnel | undefined;
   #done = false;
 
-  /** @throws AMBIT_SYSTEM_CALL_FAILED when there are no descriptors left */
   constructor(options: NestedTunnelOptions) {
     this.#options = options;
-    const socket = tunnelSocket(options);
-    this.#handshake = new Handshake((handler) => options.secure(socket, handler), {
-      onOpen: (stream) => this.#onOpen(stream),
-      onFailed: (_, error) => this.#fail(error),
-    });
+    try {
+      this.#begin();
+    } catch (thrown) {
+      this.#failSoon(thrown);
+    }
   }
 
   /** Nobody wants the tunnel any more; the handler is not called. */
@@ -60,6 +60,24 @@ export class NestedTunnel {
     this.#request?.cancel();
     if (this.#client !== undefined) this.#client.close();
     else this.#handshake?.stream.close();
+  }
+
+  /** @throws AMBIT_SYSTEM_CALL_FAILED when there are no descriptors left */
+  #begin(): void {
+    const socket = tunnelSocket(this.#options);
+    this.#handshake = new Handshake((handler) => this.#options.secure(socket, handler), {
+      onOpen: (stream) => this.#onOpen(stream),
+      onFailed: (_, error) => this.#fail(error),
+    });
+  }
+
+  /** What is thrown further would end the outer connection, which others share. */
+  #failSoon(thrown: unknown): void {
+    const { reactor, outer } = this.#options;
+    const text = `there is no way into the outer tunnel: ${messageOf(thrown)}`;
+    const error = hboneErrors.AMBIT_HBONE_CONNECTION_FAILED(text, thrown);
+    outer.stream.reset(Http2ErrorCode.cancel);
+    reactor.defer({ run: () => this.#fail(error) });
   }
 
   #onOpen(stream: SecureStream): void {

@@ -20,6 +20,7 @@ import { makeLeaf, makeRoot } from '../../support/certificates.ts';
 import { StreamWriter } from '../../support/http2-echo.ts';
 import { testReactor, until } from '../../support/reactor-harness.ts';
 import { TunnelPair } from '../../support/tunnel-pair.ts';
+import { withoutDescriptors } from '../../support/without-descriptors.ts';
 
 const cleanups: (() => void)[] = [];
 after(() => {
@@ -46,7 +47,7 @@ function context(role: 'client' | 'server'): TlsContext {
 const tls = { client: context('client'), server: context('server') };
 
 /** Application, server proxy, gateway: what the gateway forwards are bytes of the inner connection. */
-async function network(): Promise<{ gateway: TunnelPair; behind: TunnelPair }> {
+async function network(): Promise<Network> {
   const application = net.createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {});
     socket.pipe(socket);
@@ -69,8 +70,31 @@ interface Attempt {
   nested: NestedTunnel | undefined;
 }
 
+interface Network {
+  readonly gateway: TunnelPair;
+  readonly behind: TunnelPair;
+}
+
+function nest(
+  outer: Tunnel,
+  { gateway, behind }: Network,
+  handler: ConnectHandler,
+  verify?: AmbitError,
+): NestedTunnel {
+  return new NestedTunnel({
+    reactor,
+    counters: new Http2Counters(),
+    outer,
+    remote: gateway.key.destination,
+    secure: (socket, streamHandler) => TlsStream.client(socket, tls.client, streamHandler),
+    verifyPeer: () => verify,
+    headers: connectHeaders({ authority: formatSocketAddress(behind.application) }),
+    handler,
+  });
+}
+
 function openThrough(
-  { gateway, behind }: { gateway: TunnelPair; behind: TunnelPair },
+  both: Network,
   changes: { verify?: AmbitError; onTunnel?: (tunnel: Tunnel) => void } = {},
 ): Attempt {
   const attempt: Attempt = { inner: undefined, error: undefined, nested: undefined };
@@ -84,19 +108,11 @@ function openThrough(
       attempt.error = error;
     },
   };
-  const to = (pair: TunnelPair) => connectHeaders({ authority: formatSocketAddress(pair.application) });
-  gateway.pool.connect(gateway.key, to(gateway), {
+  const { gateway } = both;
+  const headers = connectHeaders({ authority: formatSocketAddress(gateway.application) });
+  gateway.pool.connect(gateway.key, headers, {
     onTunnel: (outer) => {
-      attempt.nested = new NestedTunnel({
-        reactor,
-        counters: new Http2Counters(),
-        outer,
-        remote: gateway.key.destination,
-        secure: (socket, streamHandler) => TlsStream.client(socket, tls.client, streamHandler),
-        verifyPeer: () => changes.verify,
-        headers: to(behind),
-        handler,
-      });
+      attempt.nested = nest(outer, both, handler, changes.verify);
     },
     onFailed: (error) => {
       attempt.error = error;
@@ -134,6 +150,25 @@ test('carries bytes both ways, through two layers of TLS, and leaves nothing beh
   await until(() => both.gateway.isQuiet && both.behind.isQuiet);
   await until(() => both.behind.server.connections.size === 0);
   assert.equal(both.gateway.server.connections.size, 1, 'the outer connection is kept for others');
+});
+
+test('without a free descriptor for it, is told as failed, and the outer connection goes on', async () => {
+  const both = await network();
+  const { gateway, behind } = both;
+  const headers = connectHeaders({ authority: formatSocketAddress(gateway.application) });
+  const outer = await new Promise<Tunnel>((resolve, reject) => {
+    const onTunnel = (tunnel: Tunnel) => {
+      tunnel.stream.handler = idleHandler;
+      resolve(tunnel);
+    };
+    gateway.pool.connect(gateway.key, headers, { onTunnel, onFailed: reject });
+  });
+  const error = await withoutDescriptors(
+    () => new Promise<AmbitError>((resolve) => nest(outer, both, { onTunnel() {}, onFailed: resolve })),
+  );
+  assert.equal(error.code, 'AMBIT_HBONE_CONNECTION_FAILED');
+  await until(() => gateway.isQuiet && behind.isQuiet);
+  assert.equal(gateway.server.connections.size, 1);
 });
 
 test('has an inner connection of its own each time, and shares the outer one', async () => {
