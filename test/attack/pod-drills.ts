@@ -97,7 +97,6 @@ export const POD_DRILLS: readonly Drill[] = [
   {
     name: 'connection-churn',
     about: 'a new connection for each byte',
-    counters: ['ambit_limit_reached_total/turn_share_per_pod'],
     attack: (world, deadline) => flooding(world, deadline, { kind: 'churn', ...VICTIM, count: 64 }),
   },
   {
