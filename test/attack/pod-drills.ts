@@ -19,6 +19,8 @@ const VICTIM = { host: '10.0.0.2', port: APP_PORT };
 const OUTSIDE = { host: '10.0.0.9', port: 7000 };
 /** Source ports that a pod is left with; a captured connection takes two of them. */
 const FEW_PORTS = '40000 40063';
+/** An odd number of them is left then: the last one goes to a connection for whose other half there is none. */
+const NO_PORT = '40000';
 /** Descriptors that the node is left with, beyond those it has. */
 const FEW_DESCRIPTORS = 40;
 const ANSWER_MS = 300;
@@ -51,7 +53,8 @@ async function whileListening<T>(action: () => Promise<T>): Promise<T> {
 }
 
 async function usingUpPorts(world: AttackWorld, deadline: Deadline): Promise<void> {
-  await withSysctls(world.scene.flooder, { ip_local_port_range: FEW_PORTS }, () =>
+  const ports = { ip_local_port_range: FEW_PORTS, ip_local_reserved_ports: NO_PORT };
+  await withSysctls(world.scene.flooder, ports, () =>
     whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 60 })),
   );
 }
