@@ -3,14 +3,10 @@
 import assert from 'node:assert/strict';
 import { type AttackWorld, MORE_ADDRESSES, OWN_ADDRESS } from './attack-world.ts';
 import { Deadline, type Drill } from './drill.ts';
-import { AT_ONCE, Hoard } from './hoard.ts';
+import { AT_ONCE, Hoard, MAX_FILL_MS, REFUSED_PAUSE_MS } from './hoard.ts';
 import { waiting } from './http2-flood.ts';
 
-/** Thousands of handshakes take long where the machine has other work, and this process stands back for all of it. */
-const MAX_FILL_MS = 90_000;
 const LOOK_MS = 250;
-/** What was refused is tried again, not at once. */
-const REFUSED_PAUSE_MS = 100;
 
 /** Adds connections of these addresses in turn until the limit has answered. */
 async function fill(
