@@ -24,15 +24,15 @@ export class FloodGuard {
     this.#filledAtMs = new Float64Array(kinds.length).fill(clock.nowMs);
   }
 
-  /** Counts one event; false when the peer has used up what it may do, which is counted as a flood. */
-  admit(kind: FloodKind): boolean {
-    this.#counters[kind]++;
+  /** Counts events; false when the peer has used up what it may do, which is counted as a flood. */
+  admit(kind: FloodKind, events = 1): boolean {
+    this.#counters[kind] += events;
     const i = indexOf[kind];
     const limit = floodLimits[kind];
     const now = this.#clock.nowMs;
     const refill = ((now - this.#filledAtMs[i]!) * limit.perSecond) / 1000;
     this.#filledAtMs[i] = now;
-    const tokens = Math.min(limit.burst, this.#tokens[i]! + refill) - 1;
+    const tokens = Math.min(limit.burst, this.#tokens[i]! + refill) - events;
     this.#tokens[i] = tokens;
     if (tokens >= 0) return true;
     this.#counters.floods[kind]++;

@@ -43,6 +43,7 @@ export class HpackDecoder {
   #isBomb = false;
   #listSize = 0;
   #fields = 0;
+  #insertions = 0;
   #headers: HeaderField[] = [];
 
   constructor(limits: HpackDecoderLimits) {
@@ -53,6 +54,11 @@ export class HpackDecoder {
   /** The list of the last block for which `decode` returned `ok`; the caller may keep it. */
   get headers(): HeaderList {
     return this.#headers;
+  }
+
+  /** Entries that the last block had for the table, those that did not fit among them. */
+  get insertions(): number {
+    return this.#insertions;
   }
 
   /** Bytes now in the dynamic table. */
@@ -70,6 +76,7 @@ export class HpackDecoder {
     this.#isBomb = false;
     this.#listSize = 0;
     this.#fields = 0;
+    this.#insertions = 0;
     this.#headers = [];
     this.#sizeUpdates();
     while (this.#at < this.#end && !this.#invalid && !this.#isBomb) this.#field();
@@ -109,6 +116,7 @@ export class HpackDecoder {
     const name = nameIndex === 0 ? this.#string() : this.#entry(nameIndex)?.[0];
     const value = this.#invalid ? undefined : this.#string();
     if (this.#invalid) return;
+    if (indexed) this.#insertions++;
     if (name === undefined || value === undefined) {
       // Too long to be kept. It is longer than the table too, which such an entry empties (RFC 7541 §4.4).
       if (indexed) this.#table.clear();

@@ -20,7 +20,7 @@ export class Http2Counters {
   outputStalls = 0;
   /** Connections closed because a header block went on for longer than a keep-alive interval. */
   headerTimeouts = 0;
-  /** Frames counted against the bucket of that name in floodLimits. */
+  /** Frames, and entries of header tables, counted against the bucket of that name in floodLimits. */
   rapidResets = 0;
   provokedResets = 0;
   settingsFrames = 0;
@@ -28,6 +28,7 @@ export class Http2Counters {
   priorityFrames = 0;
   emptyFrames = 0;
   windowUpdates = 0;
+  tableInsertions = 0;
   glitches = 0;
   /** Connections closed because that bucket was empty. */
   readonly floods = {
@@ -38,6 +39,7 @@ export class Http2Counters {
     priorityFrames: 0,
     emptyFrames: 0,
     windowUpdates: 0,
+    tableInsertions: 0,
     glitches: 0,
     /** More than MAX_CONTINUATIONS frames, or more octets than a header block may have. */
     headerBlocks: 0,

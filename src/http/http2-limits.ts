@@ -10,6 +10,11 @@ export const HEADER_BLOCK_FACTOR = 2;
 export const HEADER_BOMB_FACTOR = 8;
 /** Fields of one header list: bounds what one-octet references can grow into. */
 export const MAX_HEADER_FIELDS = 128;
+/**
+ * Entries that a header block may put into its table (RFC 7541 §6.2.1): the few that differ from request to request, and
+ * on a new connection all of them, which the bucket has room for. Who fills the table anew each time uses no entry twice.
+ */
+export const INSERTIONS_PER_BLOCK = 16;
 /** Replies waiting for room because the peer does not read them (CVE-2019-9512, -9515). */
 export const MAX_QUEUED_REPLIES = 1000;
 /** Octets at the end of the output that only control frames may use, so that they rarely have to wait. */
@@ -58,6 +63,8 @@ export const floodLimits = {
   emptyFrames: { burst: 1000, perSecond: 100 },
   /** Every DATA frame of ours gives some back, since that is what they answer (CVE-2019-9511, -9517). */
   windowUpdates: { burst: 5000, perSecond: 500 },
+  /** Those of a header block beyond the first {@link INSERTIONS_PER_BLOCK}: each makes the entries before it worthless. */
+  tableInsertions: { burst: 10_000, perSecond: 330 },
   /** Anything else that a sound peer hardly ever does. */
   glitches: { burst: 10_000, perSecond: 330 },
 } as const satisfies Readonly<Record<string, FloodLimit>>;

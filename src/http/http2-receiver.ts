@@ -6,7 +6,7 @@ import { type HeaderList, headerValue } from './header-list.ts';
 import { type HeaderBlockOutcome, HpackDecoder } from './hpack-decoder.ts';
 import type { FloodCause, Http2Counters } from './http2-counters.ts';
 import { Http2ErrorCode } from './http2-error-code.ts';
-import { type FloodKind, MAX_HEADER_FIELDS } from './http2-limits.ts';
+import { type FloodKind, INSERTIONS_PER_BLOCK, MAX_HEADER_FIELDS } from './http2-limits.ts';
 import type { Http2Sender } from './http2-sender.ts';
 import { HEADER_TABLE_BYTES, type Http2Settings } from './http2-settings.ts';
 import type { Http2Stream } from './http2-stream.ts';
@@ -36,7 +36,7 @@ export interface ReceiverHost {
   creditConnection(bytes: number): void;
   credit(stream: Http2Stream, bytes: number): void;
   /** Counts against a flood limit; false when that ended the connection. */
-  admit(kind: FloodKind): boolean;
+  admit(kind: FloodKind, events?: number): boolean;
   acceptRequest(request: AcceptedRequest): void;
   /** Resets a stream that is not in the table. */
   rejectStream(streamId: number, errorCode: number): void;
@@ -136,6 +136,8 @@ export class Http2Receiver implements FrameSink {
       return;
     }
     if (outcome === 'bomb') return host.flood('headerBombs');
+    const needless = this.#decoder.insertions - INSERTIONS_PER_BLOCK;
+    if (needless > 0 && !host.admit('tableInsertions', needless)) return;
     if (outcome === 'too-large') host.counters.headerListsTooLarge++;
     const stream = host.table.find(block.streamId);
     if (stream !== undefined) this.#furtherHeaders(stream, block.endOfStream, outcome);

@@ -211,8 +211,8 @@ export class Http2Session implements StreamOwner, ReceiverHost {
     if (increment > 0 && !this.#ended) this.sender.writer.windowUpdate(0, increment);
   }
 
-  admit(kind: FloodKind): boolean {
-    if (this.#guard.admit(kind)) return true;
+  admit(kind: FloodKind, events?: number): boolean {
+    if (this.#guard.admit(kind, events)) return true;
     this.#host.onFlood(kind);
     return false;
   }

@@ -120,7 +120,8 @@ export const HTTP2_DRILLS: readonly Drill[] = [
   {
     name: 'table-thrash',
     about: 'a header table that is filled anew by each request',
-    counters: ['ambit_limit_reached_total/turn_share_per_pod'],
+    counters: [`${PROTECTION}tableInsertionsFlood`, 'ambit_limit_reached_total/turn_share_per_pod'],
+    code: 'AMBIT_HTTP2_FLOOD',
     attack: async (world, deadline) => {
       const one = () => floodAgainAndAgain(world, deadline, thrash);
       await Promise.all(Array.from({ length: THRASHING_CONNECTIONS }, one));

@@ -8,13 +8,22 @@ import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { FrameFlag, FrameType } from '../../../src/http/http2-frame.ts';
 import {
   floodLimits,
+  INSERTIONS_PER_BLOCK,
   MAX_CONTINUATIONS,
   MAX_HEADER_FIELDS,
   MAX_QUEUED_REPLIES,
   MAX_SETTINGS_ENTRIES,
 } from '../../../src/http/http2-limits.ts';
 import { SettingId } from '../../../src/http/http2-settings.ts';
-import { data, frame, ping, rstStream, settings, windowUpdate } from '../../support/http2-frames.ts';
+import {
+  data,
+  frame,
+  HeaderCodec,
+  ping,
+  rstStream,
+  settings,
+  windowUpdate,
+} from '../../support/http2-frames.ts';
 import { Endpoint, sendText } from '../../support/http2-peer.ts';
 
 const ok: HeaderList = [[':status', '200']];
@@ -26,6 +35,17 @@ function server(answer = true): Endpoint {
     if (answer) stream.sendHeaders(ok, false);
   };
   return endpoint;
+}
+
+const TUNNEL: HeaderList = [
+  [':method', 'CONNECT'],
+  [':authority', '10.0.0.9:80'],
+];
+
+/** A request with so many fields that are not in the header table, and are to be put there. */
+function newFields(count: number): Buffer {
+  const fields = Array.from({ length: count }, (_, i) => [`x-${i}`, 'y'] as const);
+  return new HeaderCodec().block([...TUNNEL, ...fields]);
 }
 
 function assertFlood(endpoint: Endpoint, cause: FloodCause): void {
@@ -143,6 +163,17 @@ describe('an attacker is cut off', () => {
     assert.equal(endpoint.closedWith?.code, 'AMBIT_HTTP2_FLOOD');
   });
 
+  test('who fills the header table anew with each request', () => {
+    const endpoint = server();
+    const block = newFields(MAX_HEADER_FIELDS - TUNNEL.length);
+    const count = attack(endpoint, 1000, (i) =>
+      frame(FrameType.headers, FrameFlag.endHeaders, 2 * i + 1, block),
+    );
+    const needless = MAX_HEADER_FIELDS - INSERTIONS_PER_BLOCK;
+    assert.ok(count >= floodLimits.tableInsertions.burst / needless && count < 200, `${count} requests`);
+    assertFlood(endpoint, 'tableInsertions');
+  });
+
   test('who sends frames of unknown types without end (CVE-2026-48619)', () => {
     const endpoint = server();
     attack(endpoint, 20_000, () => frame(0x0c, 0, 0, Buffer.from('origin')));
@@ -235,6 +266,17 @@ describe('a busy peer is left alone', () => {
     assert.deepEqual(endpoint.events, ['ready']);
     assert.equal(endpoint.counters.streams, 20_000);
     assert.equal(endpoint.connection.openStreams, 0);
+  });
+
+  test('that has a few new header fields for each request', () => {
+    const endpoint = server();
+    const block = newFields(INSERTIONS_PER_BLOCK - TUNNEL.length);
+    for (let i = 0; i < 20_000; i++) {
+      const id = 2 * i + 1;
+      endpoint.send(frame(FrameType.headers, FrameFlag.endHeaders, id, block), rstStream(id, code.noError));
+    }
+    assert.deepEqual(endpoint.events, ['ready']);
+    assert.equal(endpoint.counters.tableInsertions, 0);
   });
 
   test('whose applications give up half of their connections before they are answered', () => {
