@@ -17,6 +17,8 @@ const DNS_PORT = 15053;
 const VICTIM = { host: '10.0.0.2', port: APP_PORT };
 /** Where this process listens: a place outside the mesh. */
 const OUTSIDE = { host: '10.0.0.9', port: 7000 };
+/** A source port that has been used for a place is not free for it again for a minute, and which are used is chance. */
+const NOT_CALLED_BEFORE = { ...OUTSIDE, port: 7001 };
 /** Source ports that a pod is left with; a captured connection takes two of them. */
 const FEW_PORTS = '40000 40063';
 /** An odd number of them is left then: the last one goes to a connection for whose other half there is none. */
@@ -35,14 +37,14 @@ export async function flooding(world: AttackWorld, deadline: Deadline, plan: Flo
   await once(child, 'exit');
 }
 
-/** Resolves with what is thrown away by whoever is outside the mesh. */
-async function whileListening<T>(action: () => Promise<T>): Promise<T> {
+/** Resolves with what the action does, while somebody there throws away what comes. */
+async function whileListening<T>({ port }: { readonly port: number }, action: () => Promise<T>): Promise<T> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {}).on('close', () => sockets.delete(socket));
     socket.resume();
-  }).listen(OUTSIDE.port);
+  }).listen(port);
   await once(server, 'listening');
   try {
     return await action();
@@ -55,7 +57,9 @@ async function whileListening<T>(action: () => Promise<T>): Promise<T> {
 async function usingUpPorts(world: AttackWorld, deadline: Deadline): Promise<void> {
   const ports = { ip_local_port_range: FEW_PORTS, ip_local_reserved_ports: NO_PORT };
   await withSysctls(world.scene.flooder, ports, () =>
-    whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 60 })),
+    whileListening(NOT_CALLED_BEFORE, () =>
+      flooding(world, deadline, { kind: 'hold', ...NOT_CALLED_BEFORE, count: 60 }),
+    ),
   );
 }
 
@@ -68,7 +72,7 @@ async function usingUpDescriptors(world: AttackWorld, deadline: Deadline): Promi
   const before = execFileSync('prlimit', ['--pid', String(pid), '--nofile', '-o', 'SOFT', '--noheadings']);
   setDescriptorLimit(pid, String(descriptors + FEW_DESCRIPTORS));
   try {
-    await whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 200 }));
+    await whileListening(OUTSIDE, () => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 200 }));
   } finally {
     setDescriptorLimit(pid, String(before).trim());
   }
@@ -95,7 +99,7 @@ export const POD_DRILLS: readonly Drill[] = [
     about: 'a pod that leaks sockets',
     counters: ['ambit_limit_reached_total/connections_per_pod'],
     attack: (world, deadline) =>
-      whileListening(() => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 2000 })),
+      whileListening(OUTSIDE, () => flooding(world, deadline, { kind: 'hold', ...OUTSIDE, count: 2000 })),
   },
   {
     name: 'connection-churn',
