@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { after, test } from 'node:test';
@@ -19,8 +20,10 @@ const PORT = 15008;
 const CALLS = 40;
 const KNOCK = join(import.meta.dirname, '..', 'support', 'knock-main.ts');
 const KNOCKED_PORT = 15006;
-/** Without ignoreNew() about one in twenty of them resets a connection. */
+/** Of those who do not wait for handshakes before they leave about one in twenty resets a connection. */
 const ROUNDS = 200;
+/** /proc/net/tcp: a local address with this port, and the state of a connection whose handshake is under way. */
+const HALF_OPEN = new RegExp(`:${KNOCKED_PORT.toString(16).toUpperCase()} \\S+ 03 `);
 
 inOwnNamespaces(import.meta.filename, () => {
   const reactor = testReactor();
@@ -44,6 +47,13 @@ inOwnNamespaces(import.meta.filename, () => {
         },
       );
     });
+  }
+
+  /** As proxies do by letting half a second pass: of those who ignore what is new nobody is in a handshake then. */
+  async function handshakesOver(): Promise<void> {
+    const files = ['tcp', 'tcp6'].map((name) => `/proc/thread-self/net/${name}`);
+    const isOne = (file: string) => HALF_OPEN.test(pod.namespace.run(() => readFileSync(file, 'latin1')));
+    await until(() => !files.some(isOne), 'a moment without handshakes');
   }
 
   /** Waits until all of them have been accepted by somebody. */
@@ -103,6 +113,18 @@ inOwnNamespaces(import.meta.filename, () => {
     assert.equal(accepted, CALLS);
   });
 
+  test('who calls when only a listener that ignores what is new is left is not refused, and the next listener takes the call', async () => {
+    const accepted: number[] = [];
+    const leaving = listeners(1, accepted)[0]!;
+    leaving.ignoreNew();
+    clients.push(TcpSocket.connect(reactor, address(`127.0.0.1:${PORT}`), { namespace: pod.namespace }));
+    const next = listeners(1, accepted)[0]!;
+    leaving.closeEmptied();
+    await until(() => accepted[1] === 1, 'the second attempt of the caller');
+    assert.equal(accepted[0], 0);
+    next.close();
+  });
+
   test('while connections come without a pause, three listeners leave one after another, and none is reset', async (t) => {
     const accepted: number[] = [];
     const open = (count: number) => listeners(count, accepted, { port: KNOCKED_PORT });
@@ -118,6 +140,7 @@ inOwnNamespaces(import.meta.filename, () => {
       present[0]!.steer(present.length);
       for (const listener of present) listener.ignoreNew();
       await until(() => accepted[known]! > 0, 'a connection by the next one');
+      await handshakesOver();
       // Once the first has left, the kernel chooses among all again.
       for (const listener of present) listener.closeEmptied();
       present = [...next, ...open(2)];
