@@ -25,7 +25,7 @@ export interface NestedTunnelOptions {
   readonly outer: Tunnel;
   /** The gateway's, for messages and logs. */
   readonly remote: SocketAddress;
-  /** Such as `(socket, handler) => TlsStream.client(socket, context, handler)`. */
+  /** Such as `(socket, handler) => TlsStream.client(socket, context, handler)`; what it throws fails this tunnel. */
   readonly secure: (socket: TcpSocket, handler: ByteStreamHandler) => SecureStream;
   readonly verifyPeer: (chain: Uint8Array[]) => AmbitError | undefined;
   /** Of the inner request. */
@@ -62,22 +62,26 @@ export class NestedTunnel {
     else this.#handshake?.stream.close();
   }
 
-  /** @throws AMBIT_SYSTEM_CALL_FAILED when there are no descriptors left */
+  /** @throws AMBIT_SYSTEM_CALL_FAILED when there are no descriptors left; what `secure` throws */
   #begin(): void {
     const socket = tunnelSocket(this.#options);
-    this.#handshake = new Handshake((handler) => this.#options.secure(socket, handler), {
-      onOpen: (stream) => this.#onOpen(stream),
-      onFailed: (_, error) => this.#fail(error),
-    });
+    try {
+      this.#handshake = new Handshake((handler) => this.#options.secure(socket, handler), {
+        onOpen: (stream) => this.#onOpen(stream),
+        onFailed: (_, error) => this.#fail(error),
+      });
+    } catch (thrown) {
+      // Which ends the outer tunnel, by the relay at the other end of the pair.
+      socket.close();
+      throw thrown;
+    }
   }
 
   /** What is thrown further would end the outer connection, which others share. */
   #failSoon(thrown: unknown): void {
-    const { reactor, outer } = this.#options;
-    const text = `there is no way into the outer tunnel: ${messageOf(thrown)}`;
+    const text = `no tunnel can begin within the outer one: ${messageOf(thrown)}`;
     const error = hboneErrors.AMBIT_HBONE_CONNECTION_FAILED(text, thrown);
-    outer.stream.reset(Http2ErrorCode.cancel);
-    reactor.defer({ run: () => this.#fail(error) });
+    this.#options.reactor.defer({ run: () => this.#fail(error) });
   }
 
   #onOpen(stream: SecureStream): void {
@@ -117,10 +121,20 @@ export class NestedTunnel {
   }
 }
 
+/** @throws AMBIT_SYSTEM_CALL_FAILED; the tunnel has ended then */
+function socketPairFor({ stream }: Tunnel): readonly [number, number] {
+  try {
+    return openSocketPair();
+  } catch (thrown) {
+    stream.reset(Http2ErrorCode.cancel);
+    throw thrown;
+  }
+}
+
 /** One end of a pair of sockets whose other end is joined with the tunnel: OpenSSL reads from a descriptor. */
 function tunnelSocket(options: NestedTunnelOptions): TcpSocket {
   const { reactor, outer, remote } = options;
-  const [near, far] = openSocketPair();
+  const [near, far] = socketPairFor(outer);
   const socket = TcpSocket.accepted(reactor, near, undefined, remote);
   const relay = new TunnelRelay({
     socket: TcpSocket.accepted(reactor, far, undefined, remote),

@@ -126,13 +126,12 @@ export class TunnelDialer {
     const { context, identityUri } = this.#pod;
     const peer: DialKey['peer'] = { identity: undefined, chain: [] };
     const expected = identitiesIn(inner.expectedIdentities);
-    const contexts = context.tls.require(identityUri);
     const nested = new NestedTunnel({
       reactor: context.reactor,
       counters: context.http2Counters,
       outer,
       remote: wish.address,
-      secure: (socket, handler) => TlsStream.client(socket, contexts.client, handler),
+      secure: (socket, handler) => TlsStream.client(socket, context.tls.require(identityUri).client, handler),
       verifyPeer: (chain) => this.#verifyPeer(peer, expected, chain),
       headers: headersOf({ ...wish, authority: inner.authority }, inner.forwardedNetwork),
       handler: {

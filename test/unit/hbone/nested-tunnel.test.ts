@@ -17,6 +17,7 @@ import { idleHandler } from '../../../src/http/http2-stream.ts';
 import { TlsStream } from '../../../src/io/tls-stream.ts';
 import { TlsContext } from '../../../src/sys/tls-context.ts';
 import { makeLeaf, makeRoot } from '../../support/certificates.ts';
+import { descriptorCount } from '../../support/descriptor-count.ts';
 import { StreamWriter } from '../../support/http2-echo.ts';
 import { testReactor, until } from '../../support/reactor-harness.ts';
 import { TunnelPair } from '../../support/tunnel-pair.ts';
@@ -79,15 +80,18 @@ function nest(
   outer: Tunnel,
   { gateway, behind }: Network,
   handler: ConnectHandler,
-  verify?: AmbitError,
+  changes: { readonly verify?: AmbitError | undefined; readonly secureFault?: AmbitError } = {},
 ): NestedTunnel {
   return new NestedTunnel({
     reactor,
     counters: new Http2Counters(),
     outer,
     remote: gateway.key.destination,
-    secure: (socket, streamHandler) => TlsStream.client(socket, tls.client, streamHandler),
-    verifyPeer: () => verify,
+    secure: (socket, streamHandler) => {
+      if (changes.secureFault !== undefined) throw changes.secureFault;
+      return TlsStream.client(socket, tls.client, streamHandler);
+    },
+    verifyPeer: () => changes.verify,
     headers: connectHeaders({ authority: formatSocketAddress(behind.application) }),
     handler,
   });
@@ -112,7 +116,7 @@ function openThrough(
   const headers = connectHeaders({ authority: formatSocketAddress(gateway.application) });
   gateway.pool.connect(gateway.key, headers, {
     onTunnel: (outer) => {
-      attempt.nested = nest(outer, both, handler, changes.verify);
+      attempt.nested = nest(outer, both, handler, changes);
     },
     onFailed: (error) => {
       attempt.error = error;
@@ -152,17 +156,40 @@ test('carries bytes both ways, through two layers of TLS, and leaves nothing beh
   assert.equal(both.gateway.server.connections.size, 1, 'the outer connection is kept for others');
 });
 
-test('without a free descriptor for it, is told as failed, and the outer connection goes on', async () => {
-  const both = await network();
-  const { gateway, behind } = both;
+function outerTunnel(gateway: TunnelPair): Promise<Tunnel> {
   const headers = connectHeaders({ authority: formatSocketAddress(gateway.application) });
-  const outer = await new Promise<Tunnel>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const onTunnel = (tunnel: Tunnel) => {
       tunnel.stream.handler = idleHandler;
       resolve(tunnel);
     };
     gateway.pool.connect(gateway.key, headers, { onTunnel, onFailed: reject });
   });
+}
+
+test('without a certificate when it begins, is told as failed, leaves nothing, and the outer connection goes on', async () => {
+  const both = await network();
+  const { gateway, behind } = both;
+  (await outerTunnel(gateway)).stream.reset(Http2ErrorCode.cancel);
+  const isQuiet = () => gateway.isQuiet && behind.isQuiet;
+  await until(isQuiet);
+  const before = descriptorCount();
+  const outer = await outerTunnel(gateway);
+  const secureFault = new AmbitError('AMBIT_TEST', { side: 'downstream', hint: '' }, 'it has expired');
+  const error = await new Promise<AmbitError>((resolve) =>
+    nest(outer, both, { onTunnel() {}, onFailed: resolve }, { secureFault }),
+  );
+  assert.equal(error.code, 'AMBIT_HBONE_CONNECTION_FAILED');
+  assert.match(error.message, /it has expired/);
+  await until(isQuiet);
+  assert.equal(gateway.server.connections.size, 1);
+  await until(() => descriptorCount() <= before, 'the sockets of the tunnel are closed');
+});
+
+test('without a free descriptor for it, is told as failed, and the outer connection goes on', async () => {
+  const both = await network();
+  const { gateway, behind } = both;
+  const outer = await outerTunnel(gateway);
   const error = await withoutDescriptors(
     () => new Promise<AmbitError>((resolve) => nest(outer, both, { onTunnel() {}, onFailed: resolve })),
   );
