@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { type AttackWorld, MORE_ADDRESSES, OWN_ADDRESS } from './attack-world.ts';
-import { Deadline, type Drill } from './drill.ts';
-import { AT_ONCE, Hoard, MAX_FILL_MS, REFUSED_PAUSE_MS } from './hoard.ts';
+import type { Drill } from './drill.ts';
+import { Hoard } from './hoard.ts';
 import { waiting } from './http2-flood.ts';
 
 const LOOK_MS = 250;
 
-/** Adds connections of these addresses in turn until the limit has answered. */
+/** Adds connections of these addresses until the limit has answered. */
 async function fill(
   world: AttackWorld,
   hoard: Hoard,
@@ -17,18 +17,18 @@ async function fill(
 ): Promise<void> {
   const count = async () => (await world.node.report()).counters[counter] ?? 0;
   const before = await count();
-  const deadline = new Deadline(MAX_FILL_MS);
-  let next = 0;
   let isFull = false;
-  const adding = Array.from({ length: AT_ONCE }, async () => {
-    while (!isFull)
-      if (!(await hoard.add(addresses[next++ % addresses.length]!))) await waiting(REFUSED_PAUSE_MS);
-  });
-  while (!isFull) {
+  let isOver = false;
+  const filling = hoard
+    .fill(addresses, () => isFull)
+    .finally(() => {
+      isOver = true;
+    });
+  while (!isFull && !isOver) {
     await waiting(LOOK_MS);
-    isFull = deadline.over || (await count()) > before;
+    isFull = (await count()) > before;
   }
-  await Promise.all(adding);
+  await filling;
 }
 
 /** @param others who finds room all the same */

@@ -8,11 +8,11 @@ import { Deadline } from './drill.ts';
 import { closed, waiting } from './http2-flood.ts';
 
 /** Handshakes under way at a time: fewer than make others give way. */
-export const AT_ONCE = 64;
+const AT_ONCE = 64;
 /** Thousands of handshakes take long where the machine has other work, and this process stands back for all of it. */
-export const MAX_FILL_MS = 90_000;
+const MAX_FILL_MS = 90_000;
 /** What was refused is tried again, not at once. */
-export const REFUSED_PAUSE_MS = 100;
+const REFUSED_PAUSE_MS = 100;
 
 /** Those that one attacker keeps, all with one context: making one takes longer than a handshake. */
 export class Hoard {
@@ -47,13 +47,16 @@ export class Hoard {
     return promise;
   }
 
-  /** Resolves when so many of these addresses have come about, or fewer in a time that is long for them. */
-  async addMany(count: number, addresses: readonly string[]): Promise<void> {
+  /**
+   * Adds connections of these addresses in turn until there are enough of those that came about, or for as long as that
+   * may take.
+   */
+  async fill(addresses: readonly string[], isEnough: (added: number) => boolean): Promise<void> {
     const deadline = new Deadline(MAX_FILL_MS);
     let next = 0;
     let added = 0;
     const adding = Array.from({ length: AT_ONCE }, async () => {
-      while (added < count && !deadline.over) {
+      while (!isEnough(added) && !deadline.over) {
         if (await this.add(addresses[next++ % addresses.length]!)) added++;
         else await waiting(REFUSED_PAUSE_MS);
       }

@@ -25,7 +25,7 @@ inOwnNamespaces(
       await warmUp(world);
       const hoard = new Hoard(world);
       const before = world.node.residentBytes;
-      await hoard.addMany(CROWD, [OWN_ADDRESS, ...MORE_ADDRESSES]);
+      await hoard.fill([OWN_ADDRESS, ...MORE_ADDRESSES], (added) => added >= CROWD);
       const taken = world.node.residentBytes - before;
       assert.ok(taken >= MIN_TAKEN, `they took only ${taken} bytes`);
       await world.pacer.report();
