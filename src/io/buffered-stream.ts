@@ -86,7 +86,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   flushSoon(): void {
     if (this.#flushQueued) return;
     this.#flushQueued = true;
-    this.reactor.atTurnEnd(this);
+    this.reactor.flushInTurn(this);
   }
 
   pauseInput(): void {

@@ -111,7 +111,7 @@ export class Reactor {
   }
 
   /** Calls flush() once, after the events or after the tasks of a turn; whoever asks keeps a dirty flag. */
-  atTurnEnd(flushable: Flushable): void {
+  flushInTurn(flushable: Flushable): void {
     this.#flushes.add(flushable);
     if (!this.#inTurn) this.#node?.requestTurn();
   }

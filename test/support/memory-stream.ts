@@ -47,7 +47,7 @@ export class MemoryStream implements ByteStream, Flushable {
   flushSoon(): void {
     if (this.#flushQueued) return;
     this.#flushQueued = true;
-    this.reactor.atTurnEnd(this);
+    this.reactor.flushInTurn(this);
   }
 
   flush(): void {

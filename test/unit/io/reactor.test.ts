@@ -35,7 +35,7 @@ function rungBell(): number {
 test('a turn tells events, then runs tasks, then timers, and flushes before the tasks and at its end', () => {
   const reactor = quietReactor();
   const order: string[] = [];
-  const flushed = (of: string) => reactor.atTurnEnd({ flush: () => order.push(`flush of ${of}`) });
+  const flushed = (of: string) => reactor.flushInTurn({ flush: () => order.push(`flush of ${of}`) });
   const say = (what: string) => {
     order.push(what);
     flushed(what);
@@ -68,11 +68,11 @@ test('tasks asked for while tasks run wait for the next turn, flushes for the ne
     },
     flush: () => {
       order.push(`flush ${name}`);
-      reactor.atTurnEnd({ flush: () => order.push(`flush ${name} again`) });
+      reactor.flushInTurn({ flush: () => order.push(`flush ${name} again`) });
     },
   });
   reactor.defer(again('a'));
-  reactor.atTurnEnd(again('a'));
+  reactor.flushInTurn(again('a'));
   reactor.turn(0);
   assert.deepEqual(order, ['flush a', 'a', 'flush a again']);
   reactor.turn(-1);
@@ -138,8 +138,8 @@ test('exceptions of handlers, tasks, timers and flushes are counted and end only
   reactor.defer({ run: () => survivors++ });
   reactor.setTimer(0, fail);
   reactor.setTimer(0, () => survivors++);
-  reactor.atTurnEnd({ flush: fail });
-  reactor.atTurnEnd({ flush: () => survivors++ });
+  reactor.flushInTurn({ flush: fail });
+  reactor.flushInTurn({ flush: () => survivors++ });
   reactor.turn(0);
   assert.equal(survivors, 4);
   assert.deepEqual(told, ['thrown on purpose', 'thrown on purpose']);
@@ -233,7 +233,7 @@ test('inside of Node, events, timers and tasks come by themselves and promises g
   reactor.setTimer(1, () => order.push('earlier timer'));
   await timer.promise;
   const flush = deferred();
-  reactor.atTurnEnd({ flush: () => flush.resolve() });
+  reactor.flushInTurn({ flush: () => flush.resolve() });
   await flush.promise;
   assert.deepEqual(order, ['event', 'earlier timer']);
 });
