@@ -21,6 +21,9 @@ inOwnNamespaces(import.meta.filename, () => {
   const namespace = NetworkNamespace.current();
   after(() => reactor.close());
 
+  let exhausted = 0;
+  const options = { namespace, mark: 0, onExhausted: () => exhausted++ };
+
   const QUERY = Uint8Array.from([
     0x12,
     0x34,
@@ -63,7 +66,7 @@ inOwnNamespaces(import.meta.filename, () => {
     });
     server.bind(53, NAMESERVER);
     await once(server, 'listening');
-    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], { namespace, mark: 0 });
+    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], options);
     const answer = await ask(forwarder, 'udp');
     assert.deepEqual([answer?.[0], answer?.[1]], [0x12, 0x34]);
     forwarder.close();
@@ -80,7 +83,7 @@ inOwnNamespaces(import.meta.filename, () => {
     });
     server.listen(53, NAMESERVER);
     await once(server, 'listening');
-    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], { namespace, mark: 0 });
+    const forwarder = new DnsForwarder(reactor, [parseIp(NAMESERVER)!], options);
     const answer = await ask(forwarder, 'tcp');
     assert.deepEqual([answer?.[0], answer?.[1]], [0x12, 0x34]);
     forwarder.close();
@@ -88,32 +91,30 @@ inOwnNamespaces(import.meta.filename, () => {
   });
 
   test('a nameserver that refuses is followed by the next, and the last by an empty answer', async () => {
-    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.54')!, parseIp('127.0.0.55')!], {
-      namespace,
-      mark: 0,
-    });
+    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.54')!, parseIp('127.0.0.55')!], options);
     assert.equal(await ask(forwarder, 'tcp'), undefined);
     forwarder.close();
   });
 
   test('without a nameserver the client hears at once that nobody answers, and no limit is reached', async () => {
-    const forwarder = new DnsForwarder(reactor, [], { namespace, mark: 0 });
+    const forwarder = new DnsForwarder(reactor, [], options);
     assert.equal(await ask(forwarder, 'udp'), undefined);
     assert.equal(forwarder.pending, 0);
   });
 
-  test('without a descriptor the client hears at once that nobody answers, and with one it is asked again', async () => {
+  test('without a descriptor the client hears at once that nobody answers, the limit is told, and with one it is asked again', async () => {
     const nameservers = ['127.0.0.57', '127.0.0.58'].map((text) => parseIp(text)!);
-    const forwarder = new DnsForwarder(reactor, nameservers, { namespace, mark: 0 });
+    const forwarder = new DnsForwarder(reactor, nameservers, options);
     assert.equal(await withoutDescriptors(() => ask(forwarder, 'udp')), undefined);
     assert.equal(forwarder.pending, 0);
+    assert.equal(exhausted, 1);
     void ask(forwarder, 'udp');
     assert.equal(forwarder.pending, 1);
     forwarder.close();
   });
 
   test('a pod that floods is refused beyond the limit', () => {
-    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.56')!], { namespace, mark: 0 });
+    const forwarder = new DnsForwarder(reactor, [parseIp('127.0.0.56')!], options);
     const question = parseQuery(QUERY)!.question;
     const query = { protocol: 'udp' as const, message: QUERY, question, onAnswer() {} };
     for (let i = 0; i < MAX_PENDING_QUERIES; i++) assert.ok(forwarder.forward(query));

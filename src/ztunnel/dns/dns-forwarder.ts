@@ -7,11 +7,9 @@ import { familyOf, type IpAddress, parseIp, type SocketAddress } from '../../bas
 import type { Reactor, Timer } from '../../io/reactor.ts';
 import { UdpSocket } from '../../io/udp-socket.ts';
 import type { NetworkNamespace } from '../../sys/network-namespace.ts';
-import { logger } from '../../telemetry/log.ts';
 import { answersQuery } from './dns-message.ts';
 import { DnsTcpExchange } from './dns-tcp-exchange.ts';
 
-const log = logger('dns');
 /** How long one nameserver may take before the next one is asked, and the last one before the client is told. */
 const UPSTREAM_TIMEOUT_MS = 5000;
 /** Queries of one pod that may wait for an answer; a pod that floods gets SERVFAIL beyond it. */
@@ -43,13 +41,16 @@ interface Pending {
 export interface ForwarderOptions {
   readonly namespace: NetworkNamespace;
   readonly mark: number;
+  /** There was no descriptor for a socket to ask from. */
+  onExhausted(error: string): void;
 }
 
 /** One per pod and reactor thread. UDP sockets are opened with the first query of their family. */
 export class DnsForwarder {
   readonly #reactor: Reactor;
   readonly #nameservers: readonly SocketAddress[];
-  readonly #options: ForwarderOptions;
+  readonly #options: Pick<ForwarderOptions, 'namespace' | 'mark'>;
+  readonly #onExhausted: (error: string) => void;
   readonly #sockets = new Map<number, UdpSocket>();
   readonly #pending = new IdMap<Pending>();
 
@@ -57,6 +58,7 @@ export class DnsForwarder {
     this.#reactor = reactor;
     this.#nameservers = nameservers.map((ip) => ({ ip, port: DNS_PORT }));
     this.#options = { namespace: options.namespace, mark: options.mark };
+    this.#onExhausted = (error) => options.onExhausted(error);
   }
 
   /** Queries that wait for a nameserver. */
@@ -145,7 +147,7 @@ export class DnsForwarder {
       this.#sockets.set(family, socket);
       return socket;
     } catch (thrown) {
-      log.debug('no socket to ask nameservers from', { error: messageOf(thrown) });
+      this.#onExhausted(messageOf(thrown));
       return undefined;
     }
   }

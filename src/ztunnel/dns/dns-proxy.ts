@@ -54,6 +54,8 @@ export interface DnsProxyOptions {
   /** How many may be asked; a query beyond it gets no answer, which costs the least. */
   readonly queries: TokenBucketOptions;
   onLimit(limit: 'dns_queries_per_pod' | 'dns_tcp_sessions' | 'dns_pending_queries'): void;
+  /** There was no descriptor for a socket to ask nameservers from. */
+  onExhausted(error: string): void;
   resolve(name: string): DnsResolution;
   client(): DnsClient;
 }

@@ -53,6 +53,7 @@ export class PodProxy implements ServedPod {
   readonly #namespace: NetworkNamespace;
   readonly #isSelf: boolean;
   readonly #inbound: InboundTunnels;
+  readonly #reportExhausted = (error: string): void => this.limits.reached('descriptors', { error });
   #listeners: TcpListener[] = [];
   #dns: DnsProxy | undefined;
   #handover: PodHandover | undefined;
@@ -103,7 +104,7 @@ export class PodProxy implements ServedPod {
       mark: this.#mark,
       ipv6: config.ipv6,
       tcp: tcpOptions(config),
-      onExhausted: (error: string) => this.limits.reached('descriptors', { error }),
+      onExhausted: this.#reportExhausted,
       onShareUsedUp: () => this.limits.reached('turn_share_per_pod'),
     };
     if (!this.#isSelf) this.#enlargePackets();
@@ -328,6 +329,7 @@ export class PodProxy implements ServedPod {
       ipv6: config.ipv6,
       queries: DNS_QUERIES_PER_POD,
       onLimit: (limit) => this.limits.reached(limit),
+      onExhausted: this.#reportExhausted,
       resolve: (name) => this.#lookUp(name),
       client: () => ({
         canonicalService: this.workload?.canonicalName || 'unknown',
