@@ -5,13 +5,7 @@ import { spreadOf } from '../bench/dataplane/statistics.ts';
 import { NODES } from '../support/two-pods.ts';
 import { type Chart, lineChart } from './line-chart.ts';
 import { LOAD, type SoakResult, type SoakSample } from './run-soak.ts';
-import {
-  growthOf,
-  MAX_DESCRIPTORS_PER_HOUR,
-  MAX_MEGABYTES_PER_HOUR,
-  WARM_UP_SHARE,
-  warm,
-} from './soak-verdict.ts';
+import { BOUNDS, growthOf, PARTS, WARM_UP_SHARE, warm } from './soak-verdict.ts';
 
 export interface SoakPage {
   readonly result: SoakResult;
@@ -72,24 +66,26 @@ export function soakSection({ result, facts, note }: SoakPage, graph: string): s
   const { samples, calls, failures } = result;
   const { cpu, cores, kernel } = facts.machine;
   const minutes = samples.at(-1)!.seconds / 60;
+  const { resident, descriptors } = BOUNDS;
   const lines = [
     `\`make soak\` (\`SOAK_SECONDS\`, 900 by default) keeps two nodes of a sandbox under a steady load of every kind. Each of two pods`,
     `calls the other: ${LOAD.keptConnections} kept connections with ${Math.round(SECOND_MS / LOAD.requestIntervalMs)} HTTP requests a second each, ${Math.round(SECOND_MS / LOAD.callIntervalMs)} new connections a second, ${LOAD.streams} streams of 0.8 MB/s both ways in`,
-    `which every byte is compared, ${Math.round(SECOND_MS / LOAD.lookupIntervalMs)} DNS questions a second. It fails if anything of that fails, or if the memory of a proxy grows by more`,
-    `than ${MAX_MEGABYTES_PER_HOUR} MB an hour or its descriptors by more than ${MAX_DESCRIPTORS_PER_HOUR}: by the slope of a regression after the first ${Math.round(WARM_UP_SHARE * 100)} % of the time, less two`,
-    `standard errors. It writes the graph and this section.`,
+    `which every byte is compared, ${Math.round(SECOND_MS / LOAD.lookupIntervalMs)} DNS questions a second. It fails if anything of that fails. The first ${Math.round(WARM_UP_SHARE * 100)} % of the time are the`,
+    `warm-up; of ${PARTS} equal parts of the rest it takes that whose slope (a regression) is in the middle, and fails if a proxy's memory grows by more than`,
+    `${resident.perHour} MB an hour in it or its descriptors by more than ${descriptors.perHour}, less two standard errors, or if the last part is more than ${resident.rise} MB or ${descriptors.rise}`,
+    `descriptors above the first one. It writes the graph and this section.`,
     '',
     `![Memory, descriptors and latency over time](${graph})`,
     '',
     `${facts.date}, commit \`${facts.commit}\`, ${minutes.toFixed(0)} minutes on ${cores} cores of ${cpu || 'an unnamed processor'}, Linux ${kernel}: ${calls} short`,
     `connections, ${failures.length} failures.${note === '' ? '' : ` ${note}`}`,
     '',
-    '| proxy of | | median | highest | slope an hour |',
-    '|---|---|---|---|---|',
-    ...growthOf(samples).map(({ node, quantity, slope, error }) => {
+    '| proxy of | | median | highest | rise | slope an hour |',
+    '|---|---|---|---|---|---|',
+    ...growthOf(samples).map(({ node, quantity, slope, error, rise }) => {
       const { median, max } = spreadOf(warm(samples).map(({ proxies }) => proxies[node][quantity]));
       const unit = quantity === 'descriptors' ? 'descriptors' : `${quantity} MB`;
-      return `| ${node} | ${unit} | ${median.toFixed(HOUR_DIGITS)} | ${max.toFixed(HOUR_DIGITS)} | ${slope.toFixed(HOUR_DIGITS)} ± ${error.toFixed(HOUR_DIGITS)} |`;
+      return `| ${node} | ${unit} | ${median.toFixed(HOUR_DIGITS)} | ${max.toFixed(HOUR_DIGITS)} | ${rise.toFixed(HOUR_DIGITS)} | ${slope.toFixed(HOUR_DIGITS)} ± ${error.toFixed(HOUR_DIGITS)} |`;
     }),
     '',
     latencyLine(
