@@ -3,7 +3,7 @@
 import type { Authorization } from './authorization.ts';
 import { CompiledPolicy } from './compiled-policy.ts';
 import { PolicyGroup } from './policy-group.ts';
-import { PolicySet } from './policy-set.ts';
+import { GroupedPolicies, PolicySet } from './policy-set.ts';
 import type { Workload } from './workload.ts';
 
 export class PolicyIndex {
@@ -45,13 +45,12 @@ export class PolicyIndex {
   /** Global policies, those of the workload's namespace, and those that the workload names. */
   policiesFor(workload: Workload): PolicySet {
     const { namespace, authorizationPolicies } = workload;
-    if (authorizationPolicies.length > 0) return this.#selectedFor(namespace, authorizationPolicies);
     let set = this.#unselected.get(namespace);
     if (set === undefined) {
-      set = new PolicySet(this.#groupsFor(namespace), [], []);
+      set = new PolicySet(new GroupedPolicies(this.#groupsFor(namespace)), [], []);
       this.#unselected.set(namespace, set);
     }
-    return set;
+    return authorizationPolicies.length === 0 ? set : this.#selectedFor(set.grouped, authorizationPolicies);
   }
 
   #groupsFor(namespace: string): readonly PolicyGroup[] {
@@ -61,7 +60,7 @@ export class PolicyIndex {
     return groups;
   }
 
-  #selectedFor(namespace: string, names: readonly string[]): PolicySet {
+  #selectedFor(grouped: GroupedPolicies, names: readonly string[]): PolicySet {
     const selected: CompiledPolicy[] = [];
     const unknown: string[] = [];
     for (const name of names) {
@@ -69,7 +68,7 @@ export class PolicyIndex {
       if (policy === undefined) unknown.push(name);
       else selected.push(policy);
     }
-    return new PolicySet(this.#groupsFor(namespace), selected, unknown);
+    return new PolicySet(grouped, selected, unknown);
   }
 
   /** Takes a policy out of its group, unless its successor has replaced it there. */

@@ -72,7 +72,6 @@ export class RuleTable {
 
   /** A policy that matches, or undefined when none does. */
   firstMatch(subject: PolicySubject): CompiledPolicy | undefined {
-    if (this.#policies === 0) return undefined;
     for (const buckets of this.#used) {
       const found = buckets.firstMatch(subject);
       if (found !== undefined) return found;
