@@ -81,7 +81,7 @@ export function ipv4At(bytes: Uint8Array, offset: number): IpAddress {
   const known = ipv4Texts.get(word);
   if (known !== undefined) return known;
   if (ipv4Texts.size >= MAX_IPV4_TEXTS) ipv4Texts.clear();
-  const text = bytes.subarray(offset, offset + 4).join('.') as IpAddress;
+  const text = `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}` as IpAddress;
   ipv4Texts.set(word, text);
   return text;
 }
