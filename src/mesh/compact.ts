@@ -16,9 +16,11 @@ const SEPARATOR = '\n';
 export function compactWorkload(workload: Workload, interner: Interner): Workload {
   const { uid, name, addresses, hostname, workloadName } = workload;
   return {
+    // What a decision on policies reads comes first: the processor fetches both with the object.
+    namespace: interner.string(workload.namespace),
+    authorizationPolicies: internNames(workload.authorizationPolicies, interner),
     uid,
     name,
-    namespace: interner.string(workload.namespace),
     addresses: addresses.slice(),
     hostname,
     network: interner.string(workload.network),
@@ -35,7 +37,6 @@ export function compactWorkload(workload: Workload, interner: Interner): Workloa
     nativeTunnel: workload.nativeTunnel,
     applicationTunnel: internTunnel(workload.applicationTunnel, interner),
     services: internServices(workload.services, interner),
-    authorizationPolicies: internNames(workload.authorizationPolicies, interner),
     status: workload.status,
     clusterId: interner.string(workload.clusterId),
     locality: internLocality(workload.locality, interner),

@@ -6,8 +6,8 @@ import { type IpWords, ipWords } from './ip-words.ts';
 
 /** The facts of a connection that policies can name. */
 export interface PolicyConnection {
-  /** From the peer's verified certificate; absent for plaintext. */
-  readonly sourceIdentity?: SpiffeId | undefined;
+  /** Of the peer's verified certificate; absent for plaintext. */
+  readonly source?: PolicySource | undefined;
   /** The address of the TCP peer: behind a waypoint that is the waypoint's. */
   readonly sourceIp: IpAddress;
   /** The address of the pod. */
@@ -17,18 +17,28 @@ export interface PolicyConnection {
 }
 
 /** An identity in the words of policies. */
-interface PolicyNames {
+export interface PolicySource {
+  readonly identity: SpiffeId;
+  /** SPIFFE ID without the scheme. */
   readonly principal: string;
   readonly namespace: string;
+  /** `namespace/serviceAccount`. */
   readonly serviceAccount: string;
 }
 
-const NOBODY: PolicyNames = { principal: '', namespace: '', serviceAccount: '' };
 /**
- * A peer has one identity for all its connections over a TLS connection. What is put together for each of them anew has
- * to be hashed anew as well, which takes longer than all other steps of a decision.
+ * To be made once for a peer: what is put together anew for each of its connections has to be hashed anew as well, which
+ * takes longer than all other steps of a decision.
  */
-const namesByIdentity = new WeakMap<SpiffeId, PolicyNames>();
+export function policySourceOf(identity: SpiffeId): PolicySource {
+  const { trustDomain, namespace, serviceAccount } = identity;
+  return {
+    identity,
+    principal: `${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
+    namespace,
+    serviceAccount: `${namespace}/${serviceAccount}`,
+  };
+}
 
 export class PolicySubject {
   /** SPIFFE ID without the scheme; empty without identity, which no principal ever is. */
@@ -44,10 +54,10 @@ export class PolicySubject {
   #destinationWords: IpWords | undefined;
 
   constructor(connection: PolicyConnection) {
-    const names = namesOf(connection.sourceIdentity);
-    this.principal = names.principal;
-    this.namespace = names.namespace;
-    this.serviceAccount = names.serviceAccount;
+    const { source } = connection;
+    this.principal = source === undefined ? '' : source.principal;
+    this.namespace = source === undefined ? '' : source.namespace;
+    this.serviceAccount = source === undefined ? '' : source.serviceAccount;
     this.sourceIp = connection.sourceIp;
     this.destinationPort = connection.destinationPort;
     this.#destinationIp = connection.destinationIp;
@@ -62,18 +72,4 @@ export class PolicySubject {
     this.#destinationWords ??= ipWords(this.#destinationIp);
     return this.#destinationWords;
   }
-}
-
-function namesOf(identity: SpiffeId | undefined): PolicyNames {
-  if (identity === undefined) return NOBODY;
-  const known = namesByIdentity.get(identity);
-  if (known !== undefined) return known;
-  const { trustDomain, namespace, serviceAccount } = identity;
-  const names = {
-    principal: `${trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
-    namespace,
-    serviceAccount: `${namespace}/${serviceAccount}`,
-  };
-  namesByIdentity.set(identity, names);
-  return names;
 }

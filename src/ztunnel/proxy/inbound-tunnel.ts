@@ -10,6 +10,7 @@ import type { ConnectResponder } from '../../hbone/inbound-connect.ts';
 import type { Lane } from '../../io/lane.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { type InboundForward, resolveInbound } from '../../mesh/inbound-resolution.ts';
+import type { PolicySource } from '../../mesh/policy-subject.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { NativeBuffer } from '../../sys/native-buffer.ts';
 import { errors } from '../errors.ts';
@@ -24,6 +25,7 @@ import { denialOf } from './verdict.ts';
 /** What the handshake told about the other end of a connection. */
 export interface TunnelPeer {
   readonly identity: SpiffeId;
+  readonly policySource: PolicySource;
   readonly chain: readonly Uint8Array[];
 }
 
@@ -149,7 +151,7 @@ export class InboundTunnel {
   #subject(forward: InboundForward) {
     return {
       workloadUid: this.#pod.workloadUid,
-      sourceIdentity: this.#request.connection.peer.identity,
+      source: this.#request.connection.peer.policySource,
       sourceIp: this.#request.connection.remoteAddress.ip,
       destinationIp: forward.policyDestination.ip,
       destinationPort: forward.policyDestination.port,

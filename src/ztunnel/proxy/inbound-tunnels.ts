@@ -9,6 +9,7 @@ import { verifyDownstream } from '../../identity/peer-verification.ts';
 import { Lane } from '../../io/lane.ts';
 import type { TcpSocket } from '../../io/tcp-socket.ts';
 import { TlsStream } from '../../io/tls-stream.ts';
+import { policySourceOf } from '../../mesh/policy-subject.ts';
 import { logger } from '../../telemetry/log.ts';
 import { CRL_REJECTIONS, HBONE_CONNECTIONS_FAILED } from '../telemetry/metric-definitions.ts';
 import { InboundTunnel, type TunnelPeer } from './inbound-tunnel.ts';
@@ -45,7 +46,8 @@ export class InboundTunnels {
         const check = { list: revocations, nowMs: Date.now() };
         const verdict = verifyDownstream(chain, config.trustDomain, check);
         if (verdict.kind === 'refused') return verdict;
-        return { kind: 'trusted', peer: { identity: verdict.identity, chain } };
+        const { identity } = verdict;
+        return { kind: 'trusted', peer: { identity, policySource: policySourceOf(identity), chain } };
       },
       onConnect: (request, respond) => new InboundTunnel(pod, request, respond, this.#lane).start(),
       onTunnelRefused: ({ remoteAddress: { ip } }) =>

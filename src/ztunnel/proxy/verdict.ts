@@ -25,11 +25,11 @@ export function denialOf(
 /** Only a verdict that would turn is worth a line. */
 function logRehearsal(workload: Workload, subject: Subject, { allowed, dryRun }: PolicyDecision): void {
   if (dryRun === undefined || dryRun.allowed === allowed) return;
-  const { sourceIdentity, sourceIp, destinationPort } = subject;
+  const { source, sourceIp, destinationPort } = subject;
   log.info(`dry run: the connection would be ${dryRun.allowed ? 'allowed' : 'denied'}`, {
     reason: dryRun.reason,
     'src.ip': sourceIp,
-    'src.identity': sourceIdentity && formatSpiffeId(sourceIdentity),
+    'src.identity': source && formatSpiffeId(source.identity),
     'dst.workload': workload.name,
     'dst.namespace': workload.namespace,
     'dst.port': destinationPort,

@@ -194,7 +194,7 @@ export function policyMatches(policy: Authorization, connection: PolicyConnectio
 function matches(match: AuthorizationMatch, connection: PolicyConnection): boolean {
   const { extensions: _, ...lists } = match;
   if (Object.values(lists).every((list) => list.length === 0)) return false;
-  const id = connection.sourceIdentity;
+  const id = connection.source?.identity;
   const principal = id === undefined ? undefined : formatSpiffeId(id).slice('spiffe://'.length);
   const namespace = id?.namespace ?? '';
   const isPrincipal = (one: StringMatch): boolean => principal !== undefined && textMatches(one, principal);

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { Authorization, AuthorizationMatch, StringMatch } from '../../../src/mesh/authorization.ts';
 import { MeshState } from '../../../src/mesh/mesh-state.ts';
 import { evaluate, explain, type PolicyVerdict } from '../../../src/mesh/policy-evaluation.ts';
-import type { PolicyConnection } from '../../../src/mesh/policy-subject.ts';
+import { type PolicyConnection, policySourceOf } from '../../../src/mesh/policy-subject.ts';
 import { block, ip, match, policy, spiffe, workload } from './builders.ts';
 import { NaiveMesh, type NaiveVerdict, policyMatches } from './oracle.ts';
 
@@ -93,7 +93,7 @@ const anyPolicy: fc.Arbitrary<Authorization> = fc
   .map(policy);
 
 const anyConnection: fc.Arbitrary<PolicyConnection> = fc.record({
-  sourceIdentity: fc.option(fc.constantFrom(...IDENTITIES), { nil: undefined }),
+  source: fc.option(fc.constantFrom(...IDENTITIES.map(policySourceOf)), { nil: undefined }),
   sourceIp: fc.constantFrom(...IPS),
   destinationIp: fc.constantFrom(...IPS),
   destinationPort: fc.constantFrom(...PORTS),

@@ -3,18 +3,18 @@ import { test } from 'node:test';
 import type { Authorization, AuthorizationMatch } from '../../../src/mesh/authorization.ts';
 import { MeshState } from '../../../src/mesh/mesh-state.ts';
 import { evaluate, explain, type PolicyDecision } from '../../../src/mesh/policy-evaluation.ts';
-import type { PolicyConnection } from '../../../src/mesh/policy-subject.ts';
+import { type PolicyConnection, policySourceOf } from '../../../src/mesh/policy-subject.ts';
 import type { Workload } from '../../../src/mesh/workload.ts';
 import { block, ip, policy, rule, spiffe, text, workload } from './builders.ts';
 
 const pod = workload({ name: 'server', addresses: [ip('10.0.0.2')] });
 const fromWeb: PolicyConnection = {
-  sourceIdentity: spiffe('spiffe://cluster.local/ns/shop/sa/web'),
+  source: policySourceOf(spiffe('spiffe://cluster.local/ns/shop/sa/web')),
   sourceIp: ip('10.0.0.1'),
   destinationIp: ip('10.0.0.2'),
   destinationPort: 8080,
 };
-const plaintext: PolicyConnection = { ...fromWeb, sourceIdentity: undefined };
+const plaintext: PolicyConnection = { ...fromWeb, source: undefined };
 
 function meshOf(...policies: readonly Authorization[]): MeshState {
   const state = new MeshState();
@@ -55,12 +55,18 @@ test('a matching DENY policy denies, even if an ALLOW policy matches', () => {
 });
 
 test('with DENY policies only, what none of them matches is allowed', () => {
-  const connection = { ...fromWeb, sourceIdentity: spiffe('spiffe://cluster.local/ns/shop/sa/other') };
+  const connection = {
+    ...fromWeb,
+    source: policySourceOf(spiffe('spiffe://cluster.local/ns/shop/sa/other')),
+  };
   assert.equal(decide([denyWeb], connection).allowed, true);
 });
 
 test('with an ALLOW policy, what none of them matches is denied', () => {
-  const connection = { ...fromWeb, sourceIdentity: spiffe('spiffe://cluster.local/ns/shop/sa/other') };
+  const connection = {
+    ...fromWeb,
+    source: policySourceOf(spiffe('spiffe://cluster.local/ns/shop/sa/other')),
+  };
   assert.deepEqual(decide([allowWeb], connection), {
     allowed: false,
     reason: 'allow policies exist, but none allowed',
@@ -209,7 +215,7 @@ test('without identity every negative of them is satisfied', () => {
 });
 
 test('namespace and service account are those of the SPIFFE ID, whatever its trust domain', () => {
-  const foreign = { ...fromWeb, sourceIdentity: spiffe('spiffe://other.td/ns/shop/sa/web') };
+  const foreign = { ...fromWeb, source: policySourceOf(spiffe('spiffe://other.td/ns/shop/sa/web')) };
   for (const connection of [fromWeb, foreign]) {
     assert.equal(allows({ namespaces: [text('shop')] }, connection), true);
     assert.equal(

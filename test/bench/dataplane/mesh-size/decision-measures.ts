@@ -3,7 +3,7 @@
 import { chooseEndpoint } from '../../../../src/mesh/endpoint-choice.ts';
 import { MeshState } from '../../../../src/mesh/mesh-state.ts';
 import { evaluate } from '../../../../src/mesh/policy-evaluation.ts';
-import type { PolicyConnection } from '../../../../src/mesh/policy-subject.ts';
+import { type PolicyConnection, policySourceOf } from '../../../../src/mesh/policy-subject.ts';
 import type { ServiceRecord } from '../../../../src/mesh/service-record.ts';
 import { identityOf, type Workload } from '../../../../src/mesh/workload.ts';
 import { type MeshSize, SyntheticMesh } from './synthetic-mesh.ts';
@@ -48,7 +48,7 @@ export class DecisionMeasures {
     this.#connections = questions((i) => {
       const source = this.#workloads[i]!;
       return {
-        sourceIdentity: identityOf(source),
+        source: policySourceOf(identityOf(source)),
         sourceIp: source.addresses[0]!,
         destinationIp: this.#destination(i).addresses[0]!,
         destinationPort: 8080,

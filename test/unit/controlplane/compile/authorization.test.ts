@@ -7,7 +7,7 @@ import { Cidr, type IpAddress } from '../../../../src/base/ip.ts';
 import { matchOf } from '../../../../src/controlplane/compile/connection-match.ts';
 import type { Authorization } from '../../../../src/mesh/authorization.ts';
 import { CompiledPolicy } from '../../../../src/mesh/compiled-policy.ts';
-import { PolicySubject } from '../../../../src/mesh/policy-subject.ts';
+import { PolicySubject, policySourceOf } from '../../../../src/mesh/policy-subject.ts';
 import type {
   AuthorizationPolicySpec,
   AuthorizationRule,
@@ -353,12 +353,12 @@ function matchesAsWritten(written: AuthorizationRule, to: Connection): boolean {
 }
 
 function matchesAsSent(sent: Authorization, to: Connection): boolean {
-  const sourceIdentity =
+  const source =
     to.namespace === undefined
       ? undefined
-      : { trustDomain: 'cluster.local', namespace: to.namespace, serviceAccount: to.account };
+      : policySourceOf({ trustDomain: 'cluster.local', namespace: to.namespace, serviceAccount: to.account });
   const subject = new PolicySubject({
-    sourceIdentity,
+    source,
     sourceIp: to.ip as IpAddress,
     destinationIp: '10.0.0.9' as IpAddress,
     destinationPort: to.port,

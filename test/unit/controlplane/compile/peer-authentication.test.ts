@@ -8,7 +8,7 @@ import { DEFAULT_COMPILE_OPTIONS } from '../../../../src/controlplane/compile/co
 import { staticStrictPolicy } from '../../../../src/controlplane/compile/peer-authentication.ts';
 import { authorizationName } from '../../../../src/mesh/authorization.ts';
 import { CompiledPolicy } from '../../../../src/mesh/compiled-policy.ts';
-import { PolicySubject } from '../../../../src/mesh/policy-subject.ts';
+import { PolicySubject, policySourceOf } from '../../../../src/mesh/policy-subject.ts';
 import type { MutualTlsMode, PeerAuthentication } from '../../../../src/objects/istio-types.ts';
 import { compileMesh } from '../../../support/compile-mesh.ts';
 import { LinearLookup } from '../../../support/linear-lookup.ts';
@@ -62,7 +62,9 @@ test('strict is asked for by a static policy that denies whoever shows no identi
   const matches = (identified: boolean) =>
     new CompiledPolicy(policy).matches(
       new PolicySubject({
-        sourceIdentity: identified ? { trustDomain: 'x', namespace: 'a', serviceAccount: 'b' } : undefined,
+        source: identified
+          ? policySourceOf({ trustDomain: 'x', namespace: 'a', serviceAccount: 'b' })
+          : undefined,
         sourceIp: '10.0.0.1' as IpAddress,
         destinationIp: '10.0.0.2' as IpAddress,
         destinationPort: 80,
