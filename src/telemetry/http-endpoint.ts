@@ -1,9 +1,12 @@
 /** A small HTTP server for operators and probes: admin pages, metrics, readiness. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AmbitError, messageOf } from '../base/errors.ts';
 import { logger } from './log.ts';
+
+/** To an import, node:http shows its WebSocket as well: that loads all of fetch, 40 ms and some MB for nobody. */
+const { createServer } = process.getBuiltinModule('node:http');
 
 const log = logger('http');
 /** A probe or a person needs less; a slow client must not hold a socket for long. */
