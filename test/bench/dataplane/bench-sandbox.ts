@@ -52,12 +52,18 @@ export class BenchSandbox implements AsyncDisposable {
     this.#closing = closing;
   }
 
-  /** @param env further variables of the node proxies */
-  static async start(env: Readonly<Record<string, string>> = {}): Promise<BenchSandbox> {
+  /**
+   * @param program the words of the program that the node proxies run
+   * @param env further variables of theirs
+   */
+  static async start(
+    program: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<BenchSandbox> {
     const assignments = Object.entries({ ...ONE_THREAD, ...env }).map(
       ([name, value]) => `${name}='${value}'`,
     );
-    const command = `${assignments.join(' ')} exec ambit ztunnel`;
+    const command = `${assignments.join(' ')} exec ${program.join(' ')} ztunnel`;
     const up = ['node1', 'node2'].flatMap((node) => ['--ztunnel', `${node}=${command}`]);
     const session = await SandboxSession.start({ name: 'bench', manifests: MANIFESTS, up });
     const closing = new DisposableStack();

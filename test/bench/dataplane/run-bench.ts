@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchPlan } from './bench-plan.ts';
 import { BenchSandbox } from './bench-sandbox.ts';
+import { BundledProgram } from './bundled-program.ts';
 import { LOAD_MEASURES, type LoadMeasure } from './load-measures.ts';
 import { LOADED_MEASURES, REST_MEASURES } from './memory-measures.ts';
 import { DECISION_IDS, DecisionMeasures } from './mesh-size/decision-measures.ts';
@@ -52,9 +53,11 @@ function measureDecisions({ plan, progress }: BenchOptions, results: Results): v
 }
 
 async function measureMeshSizes(options: BenchOptions, results: Results): Promise<void> {
-  for (const [id, size] of Object.entries(MESH_SIZES)) {
-    if (!options.wants(id)) continue;
-    const { resident, anonymous } = await memoryWithMesh(size);
+  const wanted = Object.entries(MESH_SIZES).filter(([id]) => options.wants(id));
+  if (wanted.length === 0) return;
+  using program = await BundledProgram.build();
+  for (const [id, size] of wanted) {
+    const { resident, anonymous } = await memoryWithMesh(program.words, size);
     results.add(id, 'ambit', resident);
     results.add(`${id}.anonymous`, 'ambit', anonymous);
     options.progress(id);
@@ -63,7 +66,8 @@ async function measureMeshSizes(options: BenchOptions, results: Results): Promis
 
 async function measureWithPeers(options: BenchOptions, results: Results): Promise<void> {
   const once = { ...options, plan: { ...options.plan, rounds: 1 } };
-  await using sandbox = await BenchSandbox.start();
+  using program = await BundledProgram.build();
+  await using sandbox = await BenchSandbox.start(program.words);
   using closing = new DisposableStack();
   const peers = [
     await ambitPeer(sandbox),

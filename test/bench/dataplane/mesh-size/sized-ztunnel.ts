@@ -13,7 +13,6 @@ import { memoryOf, type ProcessMemory } from '../process-memory.ts';
 import type { MeshSourcePlan } from './mesh-source-main.ts';
 import type { MeshSize } from './synthetic-mesh.ts';
 
-const AMBIT = join(import.meta.dirname, '../../../../bin/ambit');
 const SOURCE = join(import.meta.dirname, 'mesh-source-main.ts');
 const ROOT_FILE = 'var/run/secrets/istio/root-cert.pem';
 const TOKEN_FILE = 'var/run/secrets/tokens/istio-token';
@@ -21,8 +20,8 @@ const START_DEADLINE_MS = 60_000;
 /** What the arrival of the mesh has left over is collected within it. */
 const SETTLE_MS = 5000;
 
-/** Starts one, lets it settle, reads its memory, and ends it. */
-export async function memoryWithMesh(size: MeshSize): Promise<ProcessMemory> {
+/** Starts one of this program, lets it settle, reads its memory, and ends it. */
+export async function memoryWithMesh(program: readonly string[], size: MeshSize): Promise<ProcessMemory> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'ambit-bench-'));
   stack.defer(() => rmSync(folder, { recursive: true }));
@@ -38,7 +37,12 @@ export async function memoryWithMesh(size: MeshSize): Promise<ProcessMemory> {
     ZTUNNEL_WORKER_THREADS: '1',
     RUST_LOG: 'warn',
   };
-  const proxy = spawn(AMBIT, ['ztunnel'], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [file, ...words] = program;
+  const proxy = spawn(file!, [...words, 'ztunnel'], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   stack.defer(() => ended(proxy));
   const isReady = async () => (await fetch(`http://127.0.0.1:${readiness}/healthz/ready`)).ok;
   await eventuallyAnswers('a node proxy that is ready', isReady, START_DEADLINE_MS);

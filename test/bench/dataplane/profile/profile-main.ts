@@ -73,7 +73,7 @@ function readProfile(file: string): readonly ThreadProfile[] | undefined {
 
 setLogLevels('error');
 mkdirSync(FOLDER, { recursive: true });
-await using sandbox = await BenchSandbox.start({ NODE_OPTIONS: `--import=${HOOK}` });
+await using sandbox = await BenchSandbox.start(['ambit'], { NODE_OPTIONS: `--import=${HOOK}` });
 const { client, target, pids } = await ambitPeer(sandbox);
 const { machine, date, commit } = machineFacts();
 for (const { name, what, order } of LOADS) {
