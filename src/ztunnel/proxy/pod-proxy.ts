@@ -97,6 +97,11 @@ export class PodProxy implements ServedPod {
 
   /** @throws AmbitError when a listener cannot be opened; nothing is left open then. */
   start(): void {
+    // There and back once for all sockets.
+    this.#namespace.run(() => this.#open());
+  }
+
+  #open(): void {
     const { reactor, config } = this.context;
     const options = {
       reactor,
@@ -119,7 +124,7 @@ export class PodProxy implements ServedPod {
 
   /** Whatever the proxy hands to the pod's applications passes loopback. Without it everything works as well. */
   #enlargePackets(): void {
-    const result = this.#namespace.run(enlargeLoopbackPackets);
+    const result = enlargeLoopbackPackets();
     if (result === 0) return;
     log.debug('packets on loopback stay small', { pod: this.info.name, error: errnoName(result) });
   }
