@@ -37,7 +37,7 @@ export interface SocketOptions {
   readonly namespace?: NetworkNamespace | undefined;
   /** SO_MARK; needs CAP_NET_ADMIN in the namespace. */
   readonly mark?: number | undefined;
-  /** IP_TRANSPARENT and IP_FREEBIND, so that `bindTo` may be an address of somebody else. */
+  /** IP_TRANSPARENT, so that `bindTo` may be an address of somebody else. */
   readonly transparent?: boolean | undefined;
   /** Source address; port 0 lets the kernel choose one for this very destination. */
   readonly bindTo?: SocketAddress | undefined;

@@ -69,10 +69,8 @@ export function applyTcpOptions(fd: number, family: IpFamily, options: TcpOption
   if (options.mark !== undefined) set.set(k.SOL_SOCKET, k.SO_MARK, options.mark);
   if (options.transparent === true) {
     if (family === 6) set.set(k.SOL_IPV6, k.IPV6_TRANSPARENT, 1);
-    if (family === 6) set.set(k.SOL_IPV6, k.IPV6_FREEBIND, 1);
-    // An IPv6 socket that carries IPv4 is looked up by these.
+    // An IPv6 socket that carries IPv4 is looked up by this.
     set.set(k.SOL_IP, k.IP_TRANSPARENT, 1);
-    set.set(k.SOL_IP, k.IP_FREEBIND, 1);
   }
   return set.failed;
 }
