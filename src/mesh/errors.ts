@@ -19,10 +19,6 @@ export const meshErrors = errorCatalogue({
     side: 'config',
     hint: 'The chosen workload has no address of a family that the service allows, and no network gateway leads to it.',
   },
-  AMBIT_INVALID_AUTHORITY: {
-    side: 'downstream',
-    hint: 'The peer asked for a target that is neither ip:port nor hostname:port; check which proxy it runs.',
-  },
   AMBIT_IP_MISMATCH: {
     side: 'downstream',
     hint: 'The peer reached a pod other than the one it asked for; its view of the mesh may be out of date, or the address was reused.',

@@ -1,7 +1,7 @@
 /** Where a tunnel that a peer opens to a local workload leads, or the HTTP status it is refused with. */
 
 import type { AmbitError } from '../base/errors.ts';
-import { familyOf, type IpAddress, parseSocketAddress, type SocketAddress } from '../base/ip.ts';
+import { familyOf, type IpAddress, type SocketAddress } from '../base/ip.ts';
 import { meshErrors } from './errors.ts';
 import type { GatewayAddress } from './gateway-address.ts';
 import { isBehindGateway } from './gateway-resolution.ts';
@@ -19,12 +19,14 @@ export const ILLEGAL_PORTS_WITH_SOCKS5: ReadonlySet<number> = new Set([...ILLEGA
 
 const LOOPBACK_V4 = '127.0.0.1' as IpAddress;
 const LOOPBACK_V6 = '::1' as IpAddress;
-/** RFC 1035 §2.3.4, and a port. */
-const MAX_AUTHORITY_LENGTH = 253 + 6;
+
+/** What the `:authority` of a CONNECT request names. */
+export type InboundTarget =
+  | { readonly kind: 'address'; readonly address: SocketAddress }
+  | { readonly kind: 'hostname'; readonly hostname: string; readonly port: number };
 
 export interface InboundRequest {
-  /** `:authority` of the CONNECT request: `ip:port`, `[v6]:port` or `hostname:port`. */
-  readonly authority: string;
+  readonly target: InboundTarget;
   /** The workload that the listener belongs to, if the control plane has described it. */
   readonly local: Workload | undefined;
   /** The address of the pod that the peer connected to. */
@@ -55,35 +57,15 @@ export interface InboundRefusal {
 
 export type InboundDecision = InboundForward | InboundRefusal;
 
-type Authority =
-  | { readonly kind: 'address'; readonly address: SocketAddress }
-  | { readonly kind: 'hostname'; readonly hostname: string; readonly port: number };
-
 /** Decides as Istio's inbound proxy does (reference §1.4). */
 export function resolveInbound(state: MeshState, request: InboundRequest): InboundDecision {
-  const authority = parseAuthority(request.authority);
-  if (authority === undefined) {
-    return refuse(400, meshErrors.AMBIT_INVALID_AUTHORITY(`invalid CONNECT address ${request.authority}`));
-  }
-  const { local } = request;
+  const { local, target } = request;
   if (local === undefined) {
     return refuse(503, meshErrors.AMBIT_LOCAL_WORKLOAD_UNKNOWN('local workload not found'));
   }
-  return authority.kind === 'hostname'
-    ? toHostname(state, request, local, authority)
-    : toAddress(state, request, local, authority.address);
-}
-
-function parseAuthority(text: string): Authority | undefined {
-  const address = parseSocketAddress(text);
-  if (address !== undefined) return address.port === 0 ? undefined : { kind: 'address', address };
-  if (text.length > MAX_AUTHORITY_LENGTH) return undefined;
-  const match = /^([A-Za-z0-9_*](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?):(\d{1,5})$/.exec(text);
-  if (match === null) return undefined;
-  const [hostname, port] = [match[1]!.toLowerCase(), Number(match[2])];
-  // A text such as 10.0.0.256 is a mistaken address rather than a name.
-  if (port === 0 || port > 65535 || /^[\d.]+$/.test(hostname)) return undefined;
-  return { kind: 'hostname', hostname, port };
+  return target.kind === 'hostname'
+    ? toHostname(state, request, local, target)
+    : toAddress(state, request, local, target.address);
 }
 
 /** The peer came through a gateway, which knows services by name only. */

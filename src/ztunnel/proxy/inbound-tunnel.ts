@@ -1,10 +1,10 @@
 /** One CONNECT request to a pod: judged by policy, connected to the application, then relayed. */
 
 import type { AmbitError } from '../../base/errors.ts';
-import { formatSocketAddress, type SocketAddress } from '../../base/ip.ts';
+import type { SocketAddress } from '../../base/ip.ts';
 import { formatSpiffeId, type SpiffeId } from '../../base/spiffe-id.ts';
 import { ConnectStatus, responseHeaders } from '../../hbone/connect-request.ts';
-import { formatConnectTarget } from '../../hbone/connect-target.ts';
+import { type ConnectTarget, formatConnectTarget } from '../../hbone/connect-target.ts';
 import type { InboundConnect } from '../../hbone/hbone-server-connection.ts';
 import type { ConnectResponder } from '../../hbone/inbound-connect.ts';
 import type { Lane } from '../../io/lane.ts';
@@ -34,7 +34,6 @@ export class InboundTunnel {
   readonly #request: InboundConnect<TunnelPeer>;
   readonly #respond: ConnectResponder;
   readonly #lane: Lane;
-  readonly #authority: string;
   #workload: Workload | undefined;
   #upstream: TcpSocket | undefined;
   readonly #settled: () => void;
@@ -46,7 +45,6 @@ export class InboundTunnel {
     this.#request = request;
     this.#respond = respond;
     this.#lane = lane;
-    this.#authority = formatConnectTarget(request.target);
     this.#settled = pod.context.tracker.beginning(pod.info.uid, (error) => this.#cut(error));
   }
 
@@ -72,7 +70,7 @@ export class InboundTunnel {
   #resolve(): void {
     const { context } = this.#pod;
     const decision = resolveInbound(context.mesh, {
-      authority: this.#authority,
+      target: this.#request.target,
       local: this.#workload,
       localIp: this.#localIp,
       network: context.config.network,
@@ -166,7 +164,7 @@ export class InboundTunnel {
   }
 
   #describe(forward: InboundForward | undefined): ConnectionDescription {
-    const { connection } = this.#request;
+    const { connection, target } = this.#request;
     const destination = forward?.dial ?? connection.localAddress;
     const service = forward?.service;
     return {
@@ -186,7 +184,7 @@ export class InboundTunnel {
       addresses: {
         source: connection.remoteAddress,
         destination,
-        hboneTarget: this.#authority === formatSocketAddress(destination) ? undefined : this.#authority,
+        hboneTarget: leadsTo(target, destination) ? undefined : formatConnectTarget(target),
       },
     };
   }
@@ -199,4 +197,8 @@ export class InboundTunnel {
       sourceNetwork !== undefined && sourceNetwork.toLowerCase() !== config.network.toLowerCase();
     return foreign ? undefined : mesh.workloadByAddress(config.network, connection.remoteAddress.ip);
   }
+}
+
+function leadsTo(target: ConnectTarget, { ip, port }: SocketAddress): boolean {
+  return target.kind === 'address' && target.address.ip === ip && target.address.port === port;
 }
