@@ -195,12 +195,14 @@ function lineOf(
 /** Fields as they are within a line. */
 function fieldsText(lineFormat: LogFormat, fields: LogFields): string {
   if (lineFormat === 'json') return JSON.stringify(fields).slice(1, -1);
-  const parts: string[] = [];
+  let text = '';
   for (const key in fields) {
     const value = fields[key];
-    if (value !== undefined) parts.push(`${key}=${typeof value === 'string' ? quoteIfNeeded(value) : value}`);
+    if (value === undefined) continue;
+    if (text !== '') text += SEPARATORS.plain;
+    text += `${key}=${typeof value === 'string' ? quoteIfNeeded(value) : value}`;
   }
-  return parts.join(SEPARATORS.plain);
+  return text;
 }
 
 /** Of now, in milliseconds: lines often come by the dozen in one of them. */
