@@ -81,8 +81,11 @@ export class HpackEncoder {
       this.#integer(0x80, 7, index);
       return;
     }
-    this.#literal(literal, staticName || this.#dynamicNameIndex(name), field);
-    if (literal === INCREMENTAL) this.#table.add(field);
+    const nameIndex = staticName || this.#dynamicNameIndex(name);
+    // The value may never come again; but its name does, and takes longer to code and decode each time than the value.
+    const kept = literal === INCREMENTAL || nameIndex === 0;
+    this.#literal(kept ? INCREMENTAL : literal, nameIndex, field);
+    if (kept) this.#table.add(field);
   }
 
   #literal(literal: Literal, nameIndex: number, field: HeaderField): void {

@@ -88,6 +88,23 @@ test('decodes the Huffman-coded responses of RFC 7541 appendix C.6, which evict'
   assert.equal(decoder.tableSize, 215);
 });
 
+test('a field that differs each time puts its name into the table, once, and no further value', () => {
+  const encoder = new HpackEncoder(4096);
+  const decoder = new HpackDecoder(LIMITS);
+  const trace = (digit: string): HeaderField[] => [['traceparent', digit.repeat(55)]];
+  const first = encoded(encoder, trace('1'));
+  assert.deepEqual(decoded(decoder, first), trace('1'));
+  const size = decoder.tableSize;
+  assert.equal(size, FIELD_OVERHEAD_BYTES + 'traceparent'.length + 55);
+  for (const digit of ['2', '3']) {
+    const block = encoded(encoder, trace(digit));
+    assert.deepEqual(decoded(decoder, block), trace(digit));
+    // Two octets of an index beyond the static table, one of a length, and the value as it is.
+    assert.equal(block.length, 2 + 1 + 55);
+    assert.equal(decoder.tableSize, size);
+  }
+});
+
 const name = fc.oneof(
   fc.constantFrom(':authority', ':status', 'baggage', 'cookie', 'traceparent', 'x-a', 'content-length'),
   fc.stringMatching(/^[a-z0-9-]{1,40}$/),
