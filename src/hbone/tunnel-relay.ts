@@ -33,7 +33,7 @@ export interface TunnelRelayOptions {
   readonly socket: TcpSocket;
   readonly tunnel: Tunnel;
   /** Of the bytes that wait for the socket; without one they are counted already, or nobody counts. */
-  readonly account?: HeldAccount;
+  readonly account?: HeldAccount | undefined;
   /** Exactly once; nothing of the relay lives on then. */
   readonly onEnd: (end: RelayEnd) => void;
 }

@@ -25,7 +25,7 @@ export interface ConnectionDescription {
   readonly originalDestination: SocketAddress;
   readonly protocol: ConnectionProtocol;
   /** Only inbound connections are judged by policy. */
-  readonly subject?: Subject;
+  readonly subject?: Subject | undefined;
   /** The peer's verified chain in DER, leaf first, where there is mutual TLS: a revocation is looked up in it. */
   readonly peerChain?: readonly Uint8Array[];
 }

@@ -19,9 +19,10 @@ export function relayTunnel(
   let tracked: TrackedConnection | undefined;
   const clientSide = description.parties.reporter === 'source';
   const relay = new TunnelRelay({
-    ...ends,
+    socket: ends.socket,
+    tunnel: ends.tunnel,
     // On the server's side they are counted from before the tunnel stands.
-    ...(clientSide && { account: held }),
+    account: clientSide ? held : undefined,
     onEnd: (end) => tracked?.ended(reason ?? errorOf(end)),
   });
   tracked = context.tracker.opened(description, {

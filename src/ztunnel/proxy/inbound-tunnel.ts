@@ -172,7 +172,7 @@ export class InboundTunnel {
       originalDestination: connection.localAddress,
       protocol: 'HBONE',
       peerChain: connection.peer.chain,
-      ...(forward !== undefined && { subject: this.#subject(forward) }),
+      subject: forward && this.#subject(forward),
       parties: {
         reporter: 'destination',
         source: this.#sourceWorkload(),

@@ -134,7 +134,7 @@ export class OutboundConnection implements TcpSocketHandler {
       sourceAddress: this.#socket.remoteAddress,
       expectedIdentities: decision.expectedIdentities,
       serviceHostname: decision.service?.hostname,
-      ...(decision.kind === 'gateway' && { inner: decision.inner }),
+      inner: decision.kind === 'gateway' ? decision.inner : undefined,
     };
     this.#cancelDial = this.#tunnels.open(tunnel, {
       onOpen: (open) => this.#onTunnel(decision, address, { ...open, authority }),

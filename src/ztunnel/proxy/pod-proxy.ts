@@ -52,6 +52,7 @@ export class PodProxy implements ServedPod {
   readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
   readonly #isSelf: boolean;
+  readonly #tcp: ReturnType<typeof tcpOptions>;
   readonly #inbound: InboundTunnels;
   readonly #reportExhausted = (error: string): void => this.limits.reached('descriptors', { error });
   #listeners: TcpListener[] = [];
@@ -72,6 +73,7 @@ export class PodProxy implements ServedPod {
     this.limits = new LimitReporter(context, info);
     this.held = new HeldAccount(MAX_HELD_BYTES_PER_POD, () => this.limits.reached('held_bytes_per_pod'));
     this.#isSelf = namespaceFd === undefined;
+    this.#tcp = tcpOptions(context.config);
     this.#namespace =
       namespaceFd === undefined ? NetworkNamespace.current() : NetworkNamespace.fromFd(namespaceFd);
     this.#tunnels = new TunnelDialer(this);
@@ -108,7 +110,7 @@ export class PodProxy implements ServedPod {
       namespace: this.#namespace,
       mark: this.#mark,
       ipv6: config.ipv6,
-      tcp: tcpOptions(config),
+      tcp: this.#tcp,
       onExhausted: this.#reportExhausted,
       onShareUsedUp: () => this.limits.reached('turn_share_per_pod'),
     };
@@ -297,17 +299,17 @@ export class PodProxy implements ServedPod {
     source: SocketAddress | undefined,
     handler: TcpSocketHandler = NOBODY,
   ): TcpSocket {
-    const { config, reactor } = this.context;
-    return TcpSocket.connect(reactor, remote, this.#socketOptions(config, source), handler);
+    return TcpSocket.connect(this.context.reactor, remote, this.#socketOptions(source), handler);
   }
 
-  #socketOptions(config: ZtunnelConfig, source: SocketAddress | undefined): SocketOptions {
+  #socketOptions(source: SocketAddress | undefined): SocketOptions {
     return {
+      ...this.#tcp,
       namespace: this.#namespace,
       mark: this.#mark,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      ...(source !== undefined && { transparent: true, bindTo: source }),
-      ...tcpOptions(config),
+      transparent: source !== undefined,
+      bindTo: source,
     };
   }
 
