@@ -104,13 +104,10 @@ function manglePrerouting(): string[] {
   return [`-m mark --mark ${PROXY_MARK} -j CONNMARK --set-xmark ${RETURN_MARK}`];
 }
 
-/**
- * Marks the application's replies on those connections, so that policy routing brings them back. Not what ztunnel sends on
- * them: that goes where its first packet went, and the kernel looks up the route of each packet whose mark changes again.
- */
+/** Marks the application's replies on those connections, so that policy routing brings them back. */
 function mangleOutput(): string[] {
   return [
-    `${NOT_FROM_PROXY} -m connmark --mark ${RETURN_MARK} -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff`,
+    `-m connmark --mark ${RETURN_MARK} -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff`,
   ];
 }
 

@@ -43,7 +43,7 @@ test('an ordinary pod gets the full set for IPv4, redirection last', () => {
     '-A PREROUTING -j ISTIO_PRERT',
     '-A OUTPUT -j ISTIO_OUTPUT',
     '-A ISTIO_PRERT -m mark --mark 0x539/0xfff -j CONNMARK --set-xmark 0x111/0xfff',
-    '-A ISTIO_OUTPUT -m mark ! --mark 0x539/0xfff -m connmark --mark 0x111/0xfff -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff',
+    '-A ISTIO_OUTPUT -m connmark --mark 0x111/0xfff -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff',
     'COMMIT',
     '*nat',
     ':ISTIO_PRERT - [0:0]',
