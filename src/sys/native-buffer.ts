@@ -58,8 +58,12 @@ export function addressAt(buffer: NativeBuffer, offset: number, length: number):
   if (!isUint32(offset) || !isUint32(length) || offset + length > buffer.size) {
     throw new RangeError(`bytes ${offset} to ${offset + length} of a buffer of ${buffer.size}`);
   }
-  const base = baseOf(buffer);
-  return offset === 0 ? base : base + toUint64(offset);
+  return furtherOn(baseOf(buffer), offset);
+}
+
+/** For src/sys only: the address `bytes` behind another. Where a sum is cut to 64 bits V8 adds numbers instead of making a BigInt. */
+export function furtherOn(address: bigint, bytes: number): bigint {
+  return BigInt.asUintN(64, address + toUint64(bytes));
 }
 
 function isUint32(number: number): boolean {

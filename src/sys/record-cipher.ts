@@ -1,7 +1,7 @@
 /** Protects the records of one direction of a TLS 1.3 connection (RFC 8446 §5) with AES-GCM of OpenSSL. */
 
 import { sysErrors } from './errors.ts';
-import { addressAt, addressOf, lastingAddressOf, NativeBuffer, toUint64 } from './native-buffer.ts';
+import { addressAt, addressOf, furtherOn, lastingAddressOf, NativeBuffer } from './native-buffer.ts';
 import { openssl } from './openssl.ts';
 import { expandLabel } from './traffic-secrets.ts';
 
@@ -80,8 +80,8 @@ export class RecordCipher {
   seal(type: number, source: Place, length: number, target: Place): number {
     const sealedLength = length + 1 + TAG_BYTES;
     const record = addressAt(target.buffer, target.offset, RECORD_HEADER_BYTES + sealedLength);
-    const content = record + toUint64(RECORD_HEADER_BYTES);
-    const end = content + toUint64(length);
+    const content = furtherOn(record, RECORD_HEADER_BYTES);
+    const end = furtherOn(content, length);
     const context = this.#context;
     cells.bytes[TYPE] = type;
     this.#putNonce();
@@ -94,7 +94,7 @@ export class RecordCipher {
     }
     openssl.EVP_EncryptUpdate(context, end, countPointer, typePointer, 1);
     openssl.EVP_EncryptFinal_ex(context, unusedPointer, countPointer);
-    openssl.EVP_CIPHER_CTX_ctrl(context, CTRL_GET_TAG, TAG_BYTES, end + 1n);
+    openssl.EVP_CIPHER_CTX_ctrl(context, CTRL_GET_TAG, TAG_BYTES, furtherOn(end, 1));
     return RECORD_HEADER_BYTES + sealedLength;
   }
 
@@ -112,7 +112,7 @@ export class RecordCipher {
     openssl.EVP_DecryptInit_ex(context, 0n, 0n, 0n, noncePointer);
     openssl.EVP_DecryptUpdate(context, 0n, countPointer, headerPointer, RECORD_HEADER_BYTES);
     openssl.EVP_DecryptUpdate(context, out, countPointer, content, contentLength);
-    openssl.EVP_CIPHER_CTX_ctrl(context, CTRL_SET_TAG, TAG_BYTES, content + toUint64(contentLength));
+    openssl.EVP_CIPHER_CTX_ctrl(context, CTRL_SET_TAG, TAG_BYTES, furtherOn(content, contentLength));
     if (openssl.EVP_DecryptFinal_ex(context, unusedPointer, countPointer) === 1) return true;
     openssl.ERR_clear_error();
     return false;
