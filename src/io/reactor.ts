@@ -1,5 +1,7 @@
 /** The event loop of the data plane: one epoll per thread. */
 
+// Not the global of this name: that is a getter, which V8 does not compile into its callers.
+import { performance } from 'node:perf_hooks';
 import { messageOf } from '../base/errors.ts';
 import { Epoll, EVERYTHING, READABILITY } from '../sys/epoll.ts';
 import { systemError } from '../sys/errno.ts';
