@@ -42,15 +42,13 @@ const READ_ONLY_MAPPING =
 
 type CollectGarbage = (options: { readonly type: 'major'; readonly flavor?: 'last-resort' }) => void;
 
-/** For a process that has threads with heaps of their own: to be called before it starts them. */
+/**
+ * For a process that has threads with heaps of their own: to be called before it starts them. None of these flags makes V8
+ * take compiled code, Node's own included, for another version's and compile it anew: that doubles a thread's start.
+ */
 export function keepMemorySmall(): void {
-  setFlagsFromString('--expose-gc');
   // From the first load on; a page that is not used takes no memory.
   setFlagsFromString(`--min-semi-space-size=${SEMISPACE_MB}`);
-  // Pages that a collection has freed wait in a pool for this long, and then for a task of Node's event loop: for ever.
-  setFlagsFromString('--memory-pool-timeout=0');
-  // V8 asks Node's event loop for each collection of young objects before it is due. A reactor never runs what is asked.
-  setFlagsFromString('--no-minor-gc-task');
   // A young generation takes half a millisecond, but a helper that is kept from its core in the midst of it takes 20.
   setFlagsFromString('--no-parallel-scavenge');
   libc.mallopt(M_ARENA_MAX, ARENAS);
@@ -59,10 +57,15 @@ export function keepMemorySmall(): void {
 }
 
 /**
- * Lets V8 collect in small portions from now on, in all threads, rather than leave its heaps room to grow by more than half.
- * Not while much is read that stays: each collection then finds nothing.
+ * Lets V8 collect in small portions from now on, in all threads, rather than leave its heaps room to grow by more than half,
+ * and give back what it has freed. Not while much is read that stays: each collection then finds nothing. Nor before the
+ * threads have loaded their program, see {@link keepMemorySmall}.
  */
 export function collectOften(): void {
+  // Pages that a collection has freed wait in a pool for this long, and then for a task of Node's event loop: for ever.
+  setFlagsFromString('--memory-pool-timeout=0');
+  // V8 asks Node's event loop for each collection of young objects before it is due. A reactor never runs what is asked.
+  setFlagsFromString('--no-minor-gc-task');
   setFlagsFromString(`--incremental-marking-hard-trigger=${COLLECT_AT}`);
 }
 
@@ -82,16 +85,20 @@ export const COLLECTION_STEPS = 3;
 
 /**
  * One collection of the garbage of this thread, which takes a third of the time. What it frees is swept beside the
- * thread, so the next one should not follow at once. Pages are returned where {@link keepMemorySmall} was called.
+ * thread, so the next one should not follow at once. Pages are returned where {@link collectOften} was called.
  */
 export function collectThreadStep(): void {
   collector()({ type: 'major' });
 }
 
+/** Of this thread. */
+let collect: CollectGarbage | undefined;
+
+/** What is running already has no gc() of its own. */
 function collector(): CollectGarbage {
   setFlagsFromString('--expose-gc');
-  // A thread that started before has no gc() of its own.
-  return globalThis.gc ?? runInNewContext('gc');
+  collect ??= runInNewContext('gc') as CollectGarbage;
+  return collect;
 }
 
 /**

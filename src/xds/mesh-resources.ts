@@ -27,42 +27,26 @@ export const MESH_TYPE_URLS: readonly string[] = [ADDRESS_TYPE_URL, AUTHORIZATIO
 
 /** Applies an update as one change and returns what was refused; a refused resource keeps its former version. */
 export function applyUpdate(state: MeshState, update: ResourceUpdate): RejectedResource[] {
-  let rejected: RejectedResource[] = [];
+  const { typeUrl, resources, removed } = update;
+  const rejected: RejectedResource[] = [];
   state.batch(() => {
-    for (const name of update.removed) removeResource(state, update.typeUrl, name);
-    rejected = forEachDecoded(update, (change) => change(state));
+    for (const name of removed) removeResource(state, typeUrl, name);
+    for (const { name, bytes } of resources) {
+      try {
+        applyResource(state, typeUrl, bytes);
+      } catch (thrown) {
+        rejected.push({ name, reason: messageOf(thrown) });
+      }
+    }
   });
   return rejected;
 }
 
-/** What would be refused of an update, without applying it. */
-export function validateUpdate(update: ResourceUpdate): RejectedResource[] {
-  return forEachDecoded(update, () => {});
-}
-
-type Change = (state: MeshState) => void;
-
-function forEachDecoded(update: ResourceUpdate, use: (change: Change) => void): RejectedResource[] {
-  const rejected: RejectedResource[] = [];
-  for (const { name, bytes } of update.resources) {
-    try {
-      use(decode(update.typeUrl, bytes));
-    } catch (thrown) {
-      rejected.push({ name, reason: messageOf(thrown) });
-    }
-  }
-  return rejected;
-}
-
-function decode(typeUrl: string, bytes: Uint8Array): Change {
-  if (typeUrl === AUTHORIZATION_TYPE_URL) {
-    const policy = decodeAuthorization(bytes);
-    return (state) => state.upsertAuthorization(policy);
-  }
+function applyResource(state: MeshState, typeUrl: string, bytes: Uint8Array): void {
+  if (typeUrl === AUTHORIZATION_TYPE_URL) return state.upsertAuthorization(decodeAuthorization(bytes));
   const address = decodeAddress(bytes);
-  return address.kind === 'workload'
-    ? (state) => state.upsertWorkload(address.workload)
-    : (state) => state.upsertService(address.service);
+  if (address.kind === 'workload') state.upsertWorkload(address.workload);
+  else state.upsertService(address.service);
 }
 
 function removeResource(state: MeshState, typeUrl: string, name: string): void {

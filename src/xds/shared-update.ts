@@ -1,8 +1,8 @@
 /** A push as one thread hands it to others: the bytes of its resources once, in memory that all of them read. */
 
-import type { ResourceUpdate } from './mesh-resources.ts';
+import type { RejectedResource, ResourceUpdate } from './mesh-resources.ts';
 
-/** What is left of a {@link ResourceUpdate}: the resources have been judged already, so their names are not needed. */
+/** What a {@link ResourceUpdate} holds, but for the names of its resources, of which nobody but the sender has need. */
 export interface SharedUpdate {
   readonly typeUrl: string;
   /** The resources, one behind another. */
@@ -25,11 +25,19 @@ export function shareUpdate({ typeUrl, resources, removed }: ResourceUpdate): Sh
   return { typeUrl, bytes: shared, ends, removed };
 }
 
-/** The update again, its resources without names and as views on the shared memory. */
+/** The update again, its resources as views on the shared memory and named by their positions: 0, 1, 2 … */
 export function readSharedUpdate({ typeUrl, bytes, ends, removed }: SharedUpdate): ResourceUpdate {
   const resources = Array.from(ends, (end, i) => {
     const begin = i === 0 ? 0 : ends[i - 1]!;
-    return { name: '', bytes: bytes.subarray(begin, end) };
+    return { name: String(i), bytes: bytes.subarray(begin, end) };
   });
   return { typeUrl, resources, removed };
+}
+
+/** Gives what was refused of the update that was read its names back. */
+export function nameRejected(
+  rejected: readonly RejectedResource[],
+  resources: readonly { readonly name: string }[],
+): RejectedResource[] {
+  return rejected.map(({ name, reason }) => ({ name: resources[Number(name)]!.name, reason }));
 }

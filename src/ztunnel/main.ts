@@ -1,11 +1,13 @@
 /** `ambit ztunnel`: the node proxy, configured by environment variables alone. */
 
 import { flushCompileCache } from 'node:module';
+import { AmbitError } from '../base/errors.ts';
 import { exitProcess } from '../sys/process-exit.ts';
+import { keepMemorySmall } from '../sys/process-memory.ts';
 import { logger, setLogFormat, setLogLevels } from '../telemetry/log.ts';
 import { readConfig } from './config.ts';
 import { readNameservers } from './control/nameservers.ts';
-import { explainStart, ZtunnelProcess } from './control/ztunnel-process.ts';
+import { ReactorPool } from './control/reactor-pool.ts';
 
 const log = logger('ztunnel');
 
@@ -31,9 +33,22 @@ async function start(): Promise<void> {
   const config = { ...read, nameservers };
   setLogFormat(config.logFormat);
   if (config.logLevel !== undefined) setLogLevels(config.logLevel);
-  const ztunnel = new ZtunnelProcess(config);
+  keepMemorySmall();
+  const pool = new ReactorPool();
+  const reactors = pool.start(config);
+  // Whoever waits for it hears of it.
+  reactors.catch(() => {});
+  // While the threads load their part of the program.
+  const { ZtunnelProcess } = await import('./control/ztunnel-process.ts');
+  const ztunnel = new ZtunnelProcess(config, pool);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void ztunnel.stop(signal));
-  await ztunnel.start();
+  await ztunnel.start(reactors);
   // For the next one, which has to take over quickly; it counts where NODE_COMPILE_CACHE asks for it.
   flushCompileCache();
+}
+
+/** For the first error of a start: an operator wants the message, not a stack. */
+function explainStart(thrown: unknown): string {
+  if (!(thrown instanceof AmbitError)) return String(thrown instanceof Error ? thrown.stack : thrown);
+  return `${thrown.message}\n  ${thrown.code}: ${thrown.hint}`;
 }

@@ -102,7 +102,8 @@ export class MeshNode {
 
   constructor(authority: CertificateAuthority) {
     this.#authority = authority;
-    this.pool = new ReactorPool({
+    this.pool = new ReactorPool();
+    this.pool.listen({
       onSeries: (memory, entry) => this.metrics.adopt(memory, entry),
       onLog: (text) => {
         this.log += text;
@@ -225,7 +226,7 @@ export class MeshNode {
   }
 
   #update(update: ResourceUpdate): void {
-    this.pool.broadcast({ kind: 'resources', update: shareUpdate(update) });
+    void this.pool.apply(shareUpdate(update));
   }
 
   #onStarted(uid: string, error: string | undefined): void {

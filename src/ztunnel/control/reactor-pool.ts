@@ -6,6 +6,8 @@ import { wakeReactor } from '../../io/reactor.ts';
 import { releaseFreeBlocks, YOUNG_GENERATION_MB } from '../../sys/process-memory.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
+import type { RejectedResource } from '../../xds/mesh-resources.ts';
+import type { SharedUpdate } from '../../xds/shared-update.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { errors } from '../errors.ts';
 import type { FromReactor, ReactorBoot, ReactorDump, ToReactor } from '../proxy/messages.ts';
@@ -19,6 +21,9 @@ const TRIM_DELAY_MS = 1000;
 const CLOSE_ALL_MS = 500;
 /** Limit of a reactor's heap; only the mesh state of very large clusters comes near it. */
 const REACTOR_HEAP_MB = 1024;
+
+/** In place of a thread's descriptor to wake it by, until it runs. */
+const NOT_YET = -1;
 
 /** What the control thread does with what the reactors tell it. */
 export interface ReactorEvents {
@@ -39,23 +44,28 @@ interface Thread {
   drained: boolean;
 }
 
+type Ready = Extract<FromReactor, { readonly kind: 'ready' }>;
+
 interface PendingDump {
   readonly parts: ReactorDump[];
   missing: number;
   readonly finish: () => void;
 }
 
+interface PendingUpdate {
+  missing: number;
+  readonly finish: (rejected: readonly RejectedResource[]) => void;
+}
+
 export class ReactorPool {
-  readonly #events: ReactorEvents;
+  /** Threads start before there is somebody to tell what they say. */
+  readonly #events = Promise.withResolvers<ReactorEvents>();
   readonly #threads: Thread[] = [];
   readonly #dumps = new Map<number, PendingDump>();
-  #nextDump = 1;
+  readonly #updates = new Map<number, PendingUpdate>();
+  #nextId = 1;
   #onDrained: (() => void) | undefined;
   #trim: NodeJS.Timeout | undefined;
-
-  constructor(events: ReactorEvents) {
-    this.#events = events;
-  }
 
   get size(): number {
     return this.#threads.length;
@@ -69,7 +79,12 @@ export class ReactorPool {
     await Promise.all(starts);
   }
 
-  /** Sends a message to every thread. */
+  /** Tells what the threads say, and have said since their start. To be called once. */
+  listen(events: ReactorEvents): void {
+    this.#events.resolve(events);
+  }
+
+  /** Sends a message to every thread, also to one that does not run yet. */
   broadcast(message: ToReactor): void {
     for (let index = 0; index < this.#threads.length; index++) this.send(index, message);
   }
@@ -77,12 +92,21 @@ export class ReactorPool {
   send(index: number, message: ToReactor): void {
     const thread = this.#threads[index]!;
     thread.worker.postMessage(message);
-    wakeReactor(thread.wakeFd);
+    if (thread.wakeFd !== NOT_YET) wakeReactor(thread.wakeFd);
+  }
+
+  /** Resolves when every thread has taken the update, with what it refuses of it, by position: all come to the same. */
+  apply(update: SharedUpdate): Promise<readonly RejectedResource[]> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#updates.set(id, { missing: this.#threads.length, finish: resolve });
+      this.broadcast({ kind: 'resources', id, update });
+    });
   }
 
   /** Connections of all threads, and where asked for the mesh state of one of them. */
   dump(withMesh: boolean): Promise<ReactorDump> {
-    const id = this.#nextDump++;
+    const id = this.#nextId++;
     return new Promise((resolve) => {
       const parts: ReactorDump[] = [];
       const finish = () => {
@@ -120,43 +144,44 @@ export class ReactorPool {
           maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
         },
       });
-      const thread: Thread = { worker, wakeFd: -1, series: undefined, drained: false };
+      const thread: Thread = { worker, wakeFd: NOT_YET, series: undefined, drained: false };
       this.#threads[boot.index] = thread;
       worker.on('message', (message: FromReactor) => {
-        if (message.kind === 'ready') {
-          // The process lives by its listeners; a thread that only waits must not keep it from ending.
-          worker.unref();
-          resolve();
-        }
-        this.#onMessage(boot.index, thread, message);
+        if (message.kind === 'ready') resolve(onReady(thread, message));
+        else void this.#events.promise.then((events) => this.#onMessage(events, boot.index, thread, message));
       });
       worker.on('error', (thrown) => {
         reject(thrown);
-        this.#events.onFailure(
-          errors.AMBIT_WORKER_FAILED(`reactor ${boot.index} failed: ${messageOf(thrown)}`, thrown),
+        const error = errors.AMBIT_WORKER_FAILED(
+          `reactor ${boot.index} failed: ${messageOf(thrown)}`,
+          thrown,
         );
+        void this.#events.promise.then((events) => events.onFailure(error));
       });
     });
   }
 
-  #onMessage(index: number, thread: Thread, message: FromReactor): void {
+  #onMessage(
+    events: ReactorEvents,
+    index: number,
+    thread: Thread,
+    message: Exclude<FromReactor, Ready>,
+  ): void {
     switch (message.kind) {
-      case 'ready':
-        thread.wakeFd = message.wakeFd;
-        thread.series = message.series;
-        return;
       case 'series':
-        return this.#events.onSeries(thread.series!, message.entry);
+        return events.onSeries(thread.series!, message.entry);
       case 'log':
-        return this.#events.onLog(message.text);
+        return events.onLog(message.text);
       case 'identity-wanted':
-        return this.#events.onIdentityWanted(message.identity);
+        return events.onIdentityWanted(message.identity);
       case 'hostname-wanted':
-        return this.#events.onHostnameWanted(message.hostname);
+        return events.onHostnameWanted(message.hostname);
       case 'pod-started':
-        return this.#events.onPodStarted(index, message.uid, message.attempt, message.error);
+        return events.onPodStarted(index, message.uid, message.attempt, message.error);
       case 'pod-stopped':
-        return this.#events.onPodStopped(index, message.uid);
+        return events.onPodStopped(index, message.uid);
+      case 'resources-taken':
+        return this.#onUpdateTaken(message.id, message.rejected);
       case 'dump':
         return this.#onDump(message.id, message.dump);
       case 'collected':
@@ -175,6 +200,14 @@ export class ReactorPool {
     }, TRIM_DELAY_MS).unref();
   }
 
+  #onUpdateTaken(id: number, rejected: readonly RejectedResource[]): void {
+    const pending = this.#updates.get(id)!;
+    pending.missing--;
+    if (pending.missing > 0) return;
+    this.#updates.delete(id);
+    pending.finish(rejected);
+  }
+
   #onDump(id: number, dump: ReactorDump): void {
     const pending = this.#dumps.get(id);
     if (pending === undefined) return;
@@ -182,6 +215,15 @@ export class ReactorPool {
     pending.missing--;
     if (pending.missing === 0) pending.finish();
   }
+}
+
+function onReady(thread: Thread, { wakeFd, series }: Ready): void {
+  thread.wakeFd = wakeFd;
+  thread.series = series;
+  // There may be messages from before it ran.
+  wakeReactor(wakeFd);
+  // The process lives by its listeners; a thread that only waits must not keep it from ending.
+  thread.worker.unref();
 }
 
 /** Leaves no timer behind, which would keep the process. */

@@ -1,19 +1,14 @@
 /** The control side of ztunnel: wires the control plane, certificates, the node agent and the admin pages to the reactors. */
 
 import { readFileSync } from 'node:fs';
-import { AmbitError, messageOf } from '../../base/errors.ts';
+import { messageOf } from '../../base/errors.ts';
 import { VERSION } from '../../base/version.ts';
 import { CertificateManager } from '../../identity/certificate-manager.ts';
 import { systemClock } from '../../identity/clock.ts';
 import { RevocationFile } from '../../identity/revocation-file.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { exitProcess } from '../../sys/process-exit.ts';
-import {
-  collectOften,
-  keepMemorySmall,
-  releaseProcessMemory,
-  releaseThreadMemory,
-} from '../../sys/process-memory.ts';
+import { collectOften, releaseProcessMemory, releaseThreadMemory } from '../../sys/process-memory.ts';
 import { HttpEndpoint } from '../../telemetry/http-endpoint.ts';
 import { logger, resetLogLevels, setLogLevels, writeLog } from '../../telemetry/log.ts';
 import { SeriesRegistry } from '../../telemetry/series-registry.ts';
@@ -21,8 +16,8 @@ import { SeriesStore } from '../../telemetry/series-store.ts';
 import { CallCredentials } from '../../xds/call-credentials.ts';
 import { GrpcCertificateClient } from '../../xds/certificate-client.ts';
 import { DeltaClient, type DeltaUpdate } from '../../xds/delta-client.ts';
-import { MESH_TYPE_URLS, type RejectedResource, validateUpdate } from '../../xds/mesh-resources.ts';
-import { shareUpdate } from '../../xds/shared-update.ts';
+import { MESH_TYPE_URLS, type RejectedResource } from '../../xds/mesh-resources.ts';
+import { nameRejected, shareUpdate } from '../../xds/shared-update.ts';
 import { type AdminActions, adminEndpoint } from '../admin/admin-server.ts';
 import { dumpPods } from '../admin/config-dump.ts';
 import type { ServerAddress, ZtunnelConfig } from '../config.ts';
@@ -31,7 +26,7 @@ import { ControlMetrics } from './control-metrics.ts';
 import { lookupHostname } from './hostname-lookup.ts';
 import { IdentityFeed } from './identity-feed.ts';
 import { PodRegistry } from './pod-registry.ts';
-import { ReactorPool } from './reactor-pool.ts';
+import type { ReactorPool } from './reactor-pool.ts';
 import { Readiness } from './readiness.ts';
 import { ZdsClient } from './zds-client.ts';
 
@@ -57,9 +52,10 @@ export class ZtunnelProcess {
   readonly #endpoints: HttpEndpoint[] = [];
   #stopping = false;
 
-  constructor(config: ZtunnelConfig) {
+  /** The threads have been started. */
+  constructor(config: ZtunnelConfig, pool: ReactorPool) {
     this.#config = config;
-    this.#pool = this.#makePool();
+    this.#pool = pool;
     this.#certificateClient = this.#makeCertificateClient();
     this.#manager = new CertificateManager({
       client: this.#certificateClient,
@@ -75,19 +71,22 @@ export class ZtunnelProcess {
     this.#xds = this.#makeXdsClient();
     const reactor = new Reactor();
     reactor.attachToNode();
+    this.#listenToReactors();
     this.#zds = new ZdsClient(reactor, config.zdsSocket, this.#pods, {
       onSnapshot: () => void this.#onSnapshot(),
     });
   }
 
-  /** Resolves when everything is under way; the pods follow once the control plane has told of the mesh. */
-  async start(): Promise<void> {
-    keepMemorySmall();
-    await this.#pool.start(this.#config);
+  /**
+   * Resolves when everything is under way; the pods follow once the control plane has told of the mesh, which needs not wait
+   * for the reactors.
+   */
+  async start(reactors: Promise<void>): Promise<void> {
+    this.#xds.start();
     this.#startMetrics();
     await this.#listen();
     this.#watchRevocations();
-    this.#xds.start();
+    await reactors;
     log.info('started', {
       reactors: this.#pool.size,
       node: this.#config.nodeName,
@@ -107,8 +106,8 @@ export class ZtunnelProcess {
     exitProcess(0);
   }
 
-  #makePool(): ReactorPool {
-    return new ReactorPool({
+  #listenToReactors(): void {
+    this.#pool.listen({
       onSeries: (memory, entry) => this.#registry.adopt(memory, entry),
       onLog: writeLog,
       onIdentityWanted: (identity) => void this.#feed.wanted(identity),
@@ -148,23 +147,15 @@ export class ZtunnelProcess {
     });
   }
 
-  /** The reactors get the bytes of what is valid, and decode them for themselves: nothing of the result is shared. */
-  #consume({ typeUrl, resources, removed }: DeltaUpdate): RejectedResource[] {
-    const rejected = validateUpdate({ typeUrl, resources, removed });
-    const refused = new Set(rejected.map((one) => one.name));
-    const accepted = resources.filter(({ name }) => !refused.has(name));
-    this.#pool.broadcast({
-      kind: 'resources',
-      update: shareUpdate({ typeUrl, resources: accepted, removed }),
-    });
-    return rejected;
+  /** The reactors get the bytes, and decode them for themselves: nothing of the result is shared. */
+  async #consume(update: DeltaUpdate): Promise<RejectedResource[]> {
+    return nameRejected(await this.#pool.apply(shareUpdate(update)), update.resources);
   }
 
   /** Only now: a pod that is served before the mesh is known would have its calls pass as plain text. */
   #onMeshKnown(): void {
     this.#readiness.done(XDS_TASK);
     collectOften();
-    // Before the first pod, so that no connection has to wait for it.
     this.#pool.broadcast({ kind: 'mesh-read' });
     this.#zds.start();
     this.#serveSelf();
@@ -289,10 +280,4 @@ function readOptional(path: string): Uint8Array | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** For the first error of a start: an operator wants the message, not a stack. */
-export function explainStart(thrown: unknown): string {
-  if (!(thrown instanceof AmbitError)) return String(thrown instanceof Error ? thrown.stack : thrown);
-  return `${thrown.message}\n  ${thrown.code}: ${thrown.hint}`;
 }

@@ -2,6 +2,7 @@
 
 import type { IpAddress } from '../../base/ip.ts';
 import type { SeriesEntry } from '../../telemetry/series-store.ts';
+import type { RejectedResource } from '../../xds/mesh-resources.ts';
 import type { SharedUpdate } from '../../xds/shared-update.ts';
 import type { ZtunnelConfig } from '../config.ts';
 
@@ -58,7 +59,7 @@ export interface ReactorDump {
 }
 
 export type ToReactor =
-  | { readonly kind: 'resources'; readonly update: SharedUpdate }
+  | { readonly kind: 'resources'; readonly id: number; readonly update: SharedUpdate }
   | {
       readonly kind: 'pod-add';
       readonly pod: PodInfo;
@@ -92,6 +93,8 @@ export type FromReactor =
       readonly error: string | undefined;
     }
   | { readonly kind: 'pod-stopped'; readonly uid: string }
+  /** What the thread refused of an update, by position; the rest is in force. */
+  | { readonly kind: 'resources-taken'; readonly id: number; readonly rejected: readonly RejectedResource[] }
   | { readonly kind: 'dump'; readonly id: number; readonly dump: ReactorDump }
   /** The thread has collected what many connections have left: the allocator, which all share, holds free blocks now. */
   | { readonly kind: 'collected' }

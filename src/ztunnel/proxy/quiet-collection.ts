@@ -44,9 +44,9 @@ export class QuietCollection {
     this.#thread = thread;
   }
 
-  /** The heap is as small as it gets. */
-  begin(): void {
-    this.#sizeAfter = this.#thread.heapSize();
+  /** Much has just become garbage, however little the heap has grown by it: it goes as soon as the thread is quiet. */
+  request(): void {
+    this.#stepsLeft = COLLECTION_STEPS;
   }
 
   /** To be called at intervals; one without any event is quiet. */

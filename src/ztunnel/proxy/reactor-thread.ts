@@ -8,7 +8,7 @@ import { Http2Counters } from '../../http/http2-counters.ts';
 import { RevocationList } from '../../identity/revocation-list.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { MeshState } from '../../mesh/mesh-state.ts';
-import { collectThreadStep, releaseThreadMemory } from '../../sys/process-memory.ts';
+import { collectThreadStep } from '../../sys/process-memory.ts';
 import {
   flushLog,
   logger,
@@ -18,8 +18,8 @@ import {
   setLogSink,
 } from '../../telemetry/log.ts';
 import { SeriesStore } from '../../telemetry/series-store.ts';
-import { applyUpdate } from '../../xds/mesh-resources.ts';
-import { readSharedUpdate } from '../../xds/shared-update.ts';
+import { applyUpdate, type RejectedResource } from '../../xds/mesh-resources.ts';
+import { readSharedUpdate, type SharedUpdate } from '../../xds/shared-update.ts';
 import { errors } from '../errors.ts';
 import { maxDescriptors } from '../telemetry/max-descriptors.ts';
 import { REACTOR_METRICS } from '../telemetry/metric-definitions.ts';
@@ -133,11 +133,9 @@ class ReactorThread {
     const context = this.#context;
     switch (message.kind) {
       case 'resources':
-        applyUpdate(context.mesh, readSharedUpdate(message.update));
-        return;
+        return this.#takeResources(message.id, message.update);
       case 'mesh-read':
-        releaseThreadMemory();
-        return this.#collection.begin();
+        return this.#collection.request();
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':
@@ -160,6 +158,16 @@ class ReactorThread {
         return this.#drain();
       case 'close-all':
         return this.#closeAll();
+    }
+  }
+
+  /** Whatever happens, the control thread hears of it: it waits with the next update until then. */
+  #takeResources(id: number, update: SharedUpdate): void {
+    let rejected: readonly RejectedResource[] = [];
+    try {
+      rejected = applyUpdate(this.#context.mesh, readSharedUpdate(update));
+    } finally {
+      say({ kind: 'resources-taken', id, rejected });
     }
   }
 

@@ -48,6 +48,7 @@ function runInThread(script: string): Record<string, number> {
   return run(`
     import { Worker } from 'node:worker_threads';
     memory.keepMemorySmall();
+    memory.collectOften();
     new Worker(new URL('data:text/javascript,${code.replaceAll("'", '%27')}'));
   `);
 }
@@ -126,6 +127,16 @@ function growthOfThread(setting: string): number {
 test('garbage that was promoted is collected in small portions where that was asked for', () => {
   const [often, seldom] = [growthOfThread('memory.collectOften();'), growthOfThread('')];
   assert.ok(often < seldom / 2, `${often} bytes, ${seldom} where it was not`);
+});
+
+test('what is set before threads start leaves compiled code of use to them', () => {
+  const { before, after } = run(`
+    const { cachedDataVersionTag } = await import('node:v8');
+    const before = cachedDataVersionTag();
+    memory.keepMemorySmall();
+    console.log(JSON.stringify({ before, after: cachedDataVersionTag() }));
+  `);
+  assert.equal(after, before);
 });
 
 test('the young generation of a thread has its size from the start', () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readSharedUpdate, shareUpdate } from '../../../src/xds/shared-update.ts';
+import { nameRejected, readSharedUpdate, shareUpdate } from '../../../src/xds/shared-update.ts';
 
 test('an update arrives with the bytes of each resource, and is copied to no thread', () => {
   const resource = fc.record({ name: fc.string(), bytes: fc.uint8Array({ maxLength: 40 }) });
@@ -26,4 +26,15 @@ test('an update arrives with the bytes of each resource, and is copied to no thr
       assert.ok(resources.every((one) => one.bytes.every((byte) => byte === 0xff)));
     }),
   );
+});
+
+test('what a thread refuses has its name again where the update came from', () => {
+  const resources = ['a', 'b', 'c'].map((name, i) => ({ name, bytes: Uint8Array.of(i) }));
+  const read = readSharedUpdate(shareUpdate({ typeUrl: 't', resources, removed: [] }));
+  const refused = read.resources.filter(({ bytes }) => bytes[0] !== 1);
+  const rejected = refused.map(({ name }) => ({ name, reason: 'why' }));
+  assert.deepEqual(nameRejected(rejected, resources), [
+    { name: 'a', reason: 'why' },
+    { name: 'c', reason: 'why' },
+  ]);
 });

@@ -87,13 +87,13 @@ test('a start is not taken for growth', () => {
   assert.equal(thread.steps, 0);
 });
 
-test('growth counts from a collection that somebody else has made', () => {
+test('a collection that is asked for begins in the first quiet interval, however little the heap has grown', () => {
   const { thread, collection, look } = threadOf(4 * MIN_GROWTH);
-  thread.size = 8 * MIN_GROWTH;
-  collection.begin();
-  thread.size = 9 * MIN_GROWTH - 1;
-  look();
+  collection.request();
+  look({ busy: true });
   assert.equal(thread.steps, 0);
+  look();
+  assert.equal(thread.collections, 1);
 });
 
 test('what a crowd has left is collected although others have work for the thread', () => {
