@@ -68,6 +68,11 @@ export class GrpcCertificateClient implements CertificateClient {
     );
   }
 
+  /** Ahead of the first request, which would wait for it. What fails now shows there as well. */
+  connect(): void {
+    this.#channel.connect().catch(() => {});
+  }
+
   close(): void {
     this.#unwatch();
     this.#channel.close();

@@ -45,6 +45,11 @@ export class GrpcChannel {
     return this.#state.kind;
   }
 
+  /** Opens the connection that otherwise the first call opens. Throws UNAVAILABLE when there is none. */
+  async connect(): Promise<void> {
+    await this.#session();
+  }
+
   /** One request, one response. Throws the error of the status when it is not OK. */
   async unary(path: string, request: Uint8Array, options: CallOptions): Promise<Uint8Array> {
     const call = await this.open(path, options);

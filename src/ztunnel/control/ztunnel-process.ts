@@ -86,6 +86,8 @@ export class ZtunnelProcess {
     this.#startMetrics();
     await this.#listen();
     this.#watchRevocations();
+    // While the mesh is on its way: the first pods wait for their certificates.
+    this.#certificateClient.connect();
     await reactors;
     log.info('started', {
       reactors: this.#pool.size,

@@ -7,6 +7,8 @@ import { GrpcCertificateClient } from '../../../src/xds/certificate-client.ts';
 import { type CertificateServerOptions, serveCertificates } from '../../../src/xds/certificate-server.ts';
 import { grpcErrors } from '../../../src/xds/grpc/errors.ts';
 import { GrpcServer } from '../../../src/xds/grpc/grpc-server.ts';
+import { eventually } from '../../support/eventually.ts';
+import { freePort } from '../../support/free-port.ts';
 import { authority, credentials, TOKEN, temporaryFile } from './xds-fixture.ts';
 
 const IDENTITY = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };
@@ -18,7 +20,11 @@ type Create = CertificateServerOptions<string>['createCertificate'];
 async function clientOf(
   t: TestContext,
   createCertificate: Create,
-  options: Partial<CertificateServerOptions<string>> & { token?: string; timeoutMs?: number } = {},
+  options: Partial<CertificateServerOptions<string>> & {
+    token?: string;
+    timeoutMs?: number;
+    onListening?: (server: GrpcServer) => void;
+  } = {},
 ): Promise<GrpcCertificateClient> {
   const server = new GrpcServer({ credentials });
   const authenticate = async (call: Parameters<typeof bearerToken>[0]) =>
@@ -26,6 +32,7 @@ async function clientOf(
   serveCertificates(server, { authenticate, createCertificate, ...options });
   const port = await server.listen({ host: '127.0.0.1', port: 0 });
   const { token = TOKEN, timeoutMs = 5000 } = options;
+  options.onListening?.(server);
   const client = new GrpcCertificateClient({
     target: { host: '127.0.0.1', port },
     roots: { kind: 'inline', pem: authority.rootPem },
@@ -54,6 +61,31 @@ test('a node proxy asks for another identity and gets the chain', async (t) => {
     },
     caller: 'node proxy',
   });
+});
+
+test('a connection that was opened ahead carries the first request', async (t) => {
+  let server: GrpcServer | undefined;
+  const onListening = (one: GrpcServer) => {
+    server = one;
+  };
+  const client = await clientOf(t, async () => CHAIN, { onListening });
+  client.connect();
+  await eventually('a connection', () => server!.counters.connections === 1);
+  assert.deepEqual(await client.sign('the request', IDENTITY, 86_400, never), CHAIN);
+  assert.equal(server!.counters.connections, 1);
+});
+
+test('a connection that cannot be opened ahead shows in the first request', async () => {
+  const client = new GrpcCertificateClient({
+    target: { host: '127.0.0.1', port: await freePort() },
+    roots: { kind: 'file', path: '/nonexistent' },
+    credentials: new CallCredentials({ clusterId: 'c1' }),
+  });
+  client.connect();
+  await assert.rejects(client.sign('x', IDENTITY, 1, never), {
+    code: 'AMBIT_ROOT_CERTIFICATE_UNREADABLE',
+  });
+  client.close();
 });
 
 test('a caller without a good token gets nothing, and its request is not looked at', async (t) => {
