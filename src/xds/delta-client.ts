@@ -169,16 +169,27 @@ export class DeltaClient {
 
   async #converse(call: GrpcClientCall): Promise<void> {
     // A failure to write shows in the responses as well, with the reason. ACKs wait: messages must not be interleaved.
-    const beginning = this.#subscribe(call).catch(() => {});
-    for await (const bytes of call.messages()) {
-      await beginning;
-      const response = DeltaDiscoveryResponse.decode(bytes);
-      this.#count(response.typeUrl, bytes.length);
-      const rejected = await this.#take(response);
-      await this.#acknowledge(call, response, rejected).catch(() => {});
-      this.#lastError = undefined;
-      this.#backoff.reset();
+    let before = this.#subscribe(call).catch(() => {});
+    try {
+      for await (const bytes of call.messages()) {
+        // While the one before is applied, in other threads.
+        const response = DeltaDiscoveryResponse.decode(bytes);
+        this.#count(response.typeUrl, bytes.length);
+        await before;
+        before = this.#handle(call, response);
+        // It is thrown by the next response, or in the end.
+        before.catch(() => {});
+      }
+    } finally {
+      await before;
     }
+  }
+
+  async #handle(call: GrpcClientCall, response: DeltaDiscoveryResponse): Promise<void> {
+    const rejected = await this.#take(response);
+    await this.#acknowledge(call, response, rejected).catch(() => {});
+    this.#lastError = undefined;
+    this.#backoff.reset();
   }
 
   async #subscribe(call: GrpcClientCall): Promise<void> {

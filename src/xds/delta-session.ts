@@ -11,8 +11,8 @@ import { PARTIAL_RESPONSES_FEATURE } from './partial-responses.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { TypeSubscription } from './type-subscription.ts';
 
-/** Bytes; a client of ours takes a large state in parts of this size. */
-const PART_BYTES = 4 * 1024 * 1024;
+/** Bytes; a client of ours takes a large state in parts of this size: while it applies one, the next ones come. */
+const PART_BYTES = 512 * 1024;
 /** Bytes; to other clients a state is one response, up to a little less than Istio's ztunnel takes. */
 const WHOLE_STATE_BYTES = 190 * 1024 * 1024;
 /** Responses that wait for their ACK and are remembered, per stream; of older ones only a NACK would be missed. */
