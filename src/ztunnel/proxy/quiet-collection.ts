@@ -21,6 +21,8 @@ export interface Collectable {
   readonly connections: () => number;
   /** A part of a collection; takes long enough to be felt. */
   readonly step: () => void;
+  /** All of one, and what V8 keeps in case it is needed again; takes as long as several steps. */
+  readonly release: () => void;
   /** Told after the last step. */
   readonly finished: () => void;
 }
@@ -39,14 +41,15 @@ export class QuietCollection {
   #stepsLeft = 0;
   /** Also while the thread has work: others would wait for memory that a crowd has left. */
   #isUrgent = false;
+  #releaseWanted = false;
 
   constructor(thread: Collectable) {
     this.#thread = thread;
   }
 
-  /** Much has just become garbage, however little the heap has grown by it: it goes as soon as the thread is quiet. */
-  request(): void {
-    this.#stepsLeft = COLLECTION_STEPS;
+  /** The thread has started: what that took goes as soon as the thread is quiet, all at once. */
+  releaseWhenQuiet(): void {
+    this.#releaseWanted = true;
   }
 
   /** To be called at intervals; one without any event is quiet. */
@@ -54,6 +57,7 @@ export class QuietCollection {
     const events = this.#thread.events();
     const isQuiet = events === this.#events;
     this.#events = events;
+    if (isQuiet && this.#releaseWanted) return this.#release();
     if (this.#crowds.hasGone(this.#thread.connections())) {
       this.#isUrgent = true;
       this.#stepsLeft = COLLECTION_STEPS;
@@ -70,7 +74,17 @@ export class QuietCollection {
   #step(): void {
     this.#thread.step();
     this.#stepsLeft--;
-    if (this.#stepsLeft > 0) return;
+    if (this.#stepsLeft === 0) this.#finish();
+  }
+
+  #release(): void {
+    this.#thread.release();
+    this.#releaseWanted = false;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#stepsLeft = 0;
     this.#isUrgent = false;
     this.#sizeAfter = this.#thread.heapSize();
     this.#thread.finished();

@@ -8,7 +8,7 @@ import { Http2Counters } from '../../http/http2-counters.ts';
 import { RevocationList } from '../../identity/revocation-list.ts';
 import { Reactor } from '../../io/reactor.ts';
 import { MeshState } from '../../mesh/mesh-state.ts';
-import { collectThreadStep } from '../../sys/process-memory.ts';
+import { collectThreadStep, releaseThreadMemory } from '../../sys/process-memory.ts';
 import {
   flushLog,
   logger,
@@ -78,6 +78,7 @@ class ReactorThread {
       heapSize: () => getHeapStatistics().total_heap_size,
       connections: () => reactor.watched,
       step: collectThreadStep,
+      release: releaseThreadMemory,
       finished: () => say({ kind: 'collected' }),
     });
     mesh.onChange((change) => {
@@ -135,7 +136,7 @@ class ReactorThread {
       case 'resources':
         return this.#takeResources(message.id, message.update);
       case 'mesh-read':
-        return this.#collection.request();
+        return this.#collection.releaseWhenQuiet();
       case 'pod-add':
         return this.#addPod(message.pod, message.namespaceFd, message.attempt);
       case 'pod-remove':

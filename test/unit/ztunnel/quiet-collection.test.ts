@@ -21,6 +21,9 @@ function threadOf(live: number) {
       thread.steps++;
       if (thread.steps % COLLECTION_STEPS === 0) thread.size = thread.live;
     },
+    release: () => {
+      thread.size = thread.live;
+    },
     finished: () => thread.collections++,
   });
   collection.look();
@@ -87,13 +90,13 @@ test('a start is not taken for growth', () => {
   assert.equal(thread.steps, 0);
 });
 
-test('a collection that is asked for begins in the first quiet interval, however little the heap has grown', () => {
+test('what a start took goes in the first quiet interval, at once and however little the heap has grown', () => {
   const { thread, collection, look } = threadOf(4 * MIN_GROWTH);
-  collection.request();
+  collection.releaseWhenQuiet();
   look({ busy: true });
-  assert.equal(thread.steps, 0);
+  assert.equal(thread.collections, 0);
   look();
-  assert.equal(thread.collections, 1);
+  assert.deepEqual([thread.steps, thread.collections], [0, 1]);
 });
 
 test('what a crowd has left is collected although others have work for the thread', () => {
