@@ -15,6 +15,11 @@ import { withSysctls } from './pod-sysctls.ts';
 const PROGRAM = `${import.meta.dirname}/flooder-main.ts`;
 const DNS_PORT = 15053;
 const VICTIM = { host: '10.0.0.2', port: APP_PORT };
+/**
+ * Nobody here has a tunnel to it. One to the victim keeps this process's address, and a direct connection that happens to have the
+ * port of one that has gone is taken for that by connection tracking, which keeps it for two minutes: its answers go astray.
+ */
+const NEIGHBOUR = { host: '10.0.0.3', port: APP_PORT };
 /** Where this process listens: a place outside the mesh. */
 const OUTSIDE = { host: '10.0.0.9', port: 7000 };
 /** A source port that has been used for a place is not free for it again for a minute, and which are used is chance. */
@@ -76,7 +81,7 @@ async function usingUpDescriptors(world: AttackWorld, deadline: Deadline): Promi
   } finally {
     setDescriptorLimit(pid, String(before).trim());
   }
-  const socket = connect({ host: '10.0.0.2', port: APP_PORT });
+  const socket = connect(NEIGHBOUR);
   await once(socket, 'connect');
   socket.destroy();
 }
