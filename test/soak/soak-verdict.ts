@@ -15,12 +15,12 @@ const TOLD_FAILURES = 3;
 export type Quantity = keyof ProxySample;
 
 export interface Bound {
-  /** Leaks of 17 bytes for each of the four hundred connections in a second are above it. */
   readonly perHour: number;
   /** From the first part to the last one, however it came about. */
   readonly rise: number;
 }
 
+/** Leaks of 17 bytes for each of the four hundred connections in a second are above it. */
 const MEGABYTES: Bound = { perHour: 24, rise: 10 };
 export const BOUNDS: Readonly<Record<Quantity, Bound>> = {
   resident: MEGABYTES,
