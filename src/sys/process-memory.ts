@@ -96,8 +96,10 @@ let collect: CollectGarbage | undefined;
 
 /** What is running already has no gc() of its own. */
 function collector(): CollectGarbage {
-  setFlagsFromString('--expose-gc');
-  collect ??= runInNewContext('gc') as CollectGarbage;
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as CollectGarbage;
+  }
   return collect;
 }
 
