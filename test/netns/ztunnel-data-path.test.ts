@@ -8,7 +8,7 @@ import { makeRoot } from '../support/certificates.ts';
 import { denyPolicy } from '../support/deny-policy.ts';
 import { eventually } from '../support/eventually.ts';
 import { MeshNode, serviceOf, workloadOf } from '../support/mesh-node.ts';
-import { type LivePod, MeshPods, talk } from '../support/mesh-pods.ts';
+import { type LivePod, MeshPods, shellInPod, talk } from '../support/mesh-pods.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 
 const ECHO_PORT = 8080;
@@ -77,6 +77,20 @@ inOwnNamespaces(import.meta.filename, () => {
       assert.equal(nodes[0]!.total('istio_tcp_connections_opened_total', labels), opened + 1);
     });
   }
+
+  test('of its connections in a pod only those to an application are marked, for the way back of the answers', async () => {
+    const held = shellInPod(client, 'exec 3<>/dev/tcp/10.0.0.2/8080 && echo >&3 && head -c 1 <&3 && sleep 2');
+    const marksIn = async (pod: LivePod) =>
+      [
+        ...(await shellInPod(pod, `conntrack -L -p tcp --dport ${ECHO_PORT} --state ESTABLISHED`)).matchAll(
+          / mark=(\d+)/g,
+        ),
+      ].map(([, mark]) => Number(mark));
+    await eventuallyAsync('the connection', async () => (await marksIn(server)).length > 0);
+    assert.deepEqual(await marksIn(client), [0]);
+    assert.deepEqual(await marksIn(server), [0x111]);
+    await held;
+  });
 
   test('what the two proxies count agrees with the bytes that were sent', async () => {
     const received = () =>

@@ -17,8 +17,6 @@ export const SOCKS5_PORT = 15080;
 export interface PodListenerOptions {
   readonly reactor: Reactor;
   readonly namespace: NetworkNamespace;
-  /** SO_MARK of the sockets; none in the proxy's own namespace, where no rule looks at it. */
-  readonly mark: number | undefined;
   readonly ipv6: boolean;
   /** What accepted connections have in common with those that the proxy opens. */
   readonly tcp: Pick<ListenOptions, 'keepAlive' | 'userTimeoutMs'>;
@@ -54,11 +52,15 @@ export function openPodListeners(options: PodListenerOptions, wanted: readonly P
   }
 }
 
-/** Unless it is for one address: all of both families; of IPv4 alone where the pod has no IPv6. */
+/**
+ * Unless it is for one address: all of both families; of IPv4 alone where the pod has no IPv6. Without the mark of sockets
+ * that the proxy opens: an accepted connection would inherit it, and the rules in the pod would have the kernel look up a
+ * route anew for each packet of both sides.
+ */
 function listen(options: PodListenerOptions, wanted: PodListener): TcpListener {
-  const { reactor, namespace, mark, tcp, onExhausted, onShareUsedUp } = options;
+  const { reactor, namespace, tcp, onExhausted, onShareUsedUp } = options;
   const ip = wanted.ip ?? parseIp(options.ipv6 ? '::' : '0.0.0.0')!;
   const hooks = { onExhausted, onShareUsedUp };
-  const listenOptions = { namespace, mark, reusePort: true, backlog: LISTEN_BACKLOG, ...hooks, ...tcp };
+  const listenOptions = { namespace, reusePort: true, backlog: LISTEN_BACKLOG, ...hooks, ...tcp };
   return TcpListener.listen(reactor, { ip, port: wanted.port }, listenOptions, wanted.onAccept);
 }

@@ -108,7 +108,6 @@ export class PodProxy implements ServedPod {
     const options = {
       reactor,
       namespace: this.#namespace,
-      mark: this.#mark,
       ipv6: config.ipv6,
       tcp: this.#tcp,
       onExhausted: this.#reportExhausted,
