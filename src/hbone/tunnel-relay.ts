@@ -3,6 +3,7 @@
 import type { AmbitError } from '../base/errors.ts';
 import { Http2ErrorCode } from '../http/http2-error-code.ts';
 import type { Http2Stream, Http2StreamHandler, ResetOrigin } from '../http/http2-stream.ts';
+import { BULK_BYTES } from '../io/buffered-stream.ts';
 import type { Timer } from '../io/reactor.ts';
 import { FAILED, type TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../io/tcp-socket.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
@@ -38,8 +39,8 @@ export interface TunnelRelayOptions {
   readonly onEnd: (end: RelayEnd) => void;
 }
 
-/** Read from the socket per turn, so that one fast application leaves time for the others. */
-const BYTES_PER_TURN = 256 * 1024;
+/** Read from the socket at a time, so that one fast application leaves time for the others. */
+const BYTES_PER_PORTION = 256 * 1024;
 /** A peer that gave up leaves bytes behind which the application may not want; they are not kept for ever. */
 const FLUSH_AFTER_RESET_MS = 10_000;
 
@@ -59,6 +60,8 @@ export class TunnelRelay implements Http2StreamHandler {
   readonly #held: HeldBytes;
   readonly #onEnd: (end: RelayEnd) => void;
   #pumpDeferred = false;
+  /** So much came at once that what comes next is long work. */
+  #isBulk = false;
   /** The application sends no more. */
   #socketEnded = false;
   /** The tunnel sends no more; what is held is the rest. */
@@ -166,15 +169,22 @@ export class TunnelRelay implements Http2StreamHandler {
   }
 
   #onSocketReadable(): void {
-    this.#pump();
+    if (this.#isBulk) this.#pumpLater();
+    else this.#pump();
     // What is still there is read when the tunnel has room; but a reset would not be met until then.
     if (!this.#over) this.#socket.closeIfBroken();
   }
 
-  /** From the socket into the tunnel: received right behind the room for a frame header, never copied. */
   #pump(): void {
+    const before = this.sent;
+    this.#moveIntoTunnel();
+    this.#isBulk = this.sent - before >= BULK_BYTES;
+  }
+
+  /** Received right behind the room for a frame header, never copied. */
+  #moveIntoTunnel(): void {
     const stream = this.#stream;
-    let budget = BYTES_PER_TURN;
+    let budget = BYTES_PER_PORTION;
     while (!this.#socketEnded && !this.#over && this.#reset === undefined) {
       const room = stream.writableBytes();
       if (room === 0) return;
@@ -197,7 +207,7 @@ export class TunnelRelay implements Http2StreamHandler {
   #pumpLater(): void {
     if (this.#pumpDeferred) return;
     this.#pumpDeferred = true;
-    this.#socket.reactor.defer(this);
+    this.#socket.reactor.deferLong(this);
   }
 
   /** The rest of the work of a turn. */

@@ -11,10 +11,8 @@ import { FAILED, WOULD_BLOCK } from './tcp-socket.ts';
 
 /** Of each queue, in bytes: four reads of 256 KiB move a MiB (design.md §4), and a send takes as much. */
 export const QUEUE_CAPACITY = 256 * 1024;
-/** Fills of the input queue per turn, so that one bulk stream cannot starve the rest. */
-const FILLS_PER_TURN = 4;
-/** Of a stream that has just become readable; what is left is a task, behind what others have to say. */
-const FILLS_PER_EVENT = 1;
+/** A stream that brings as much at once is a long one: it is read in slices, behind what others have to say. */
+export const BULK_BYTES = 64 * 1024;
 
 /**
  * Subclasses say how bytes get into `input` and out of `output`. They open by calling {@link opened} once, after
@@ -34,6 +32,8 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   /** Leftover input is to be offered again, although nothing may have come. */
   #resumed = false;
   #readQueued = false;
+  /** As the last read has shown. */
+  #isBulk = false;
   /** The handler has had enough for this turn. */
   #yielded = false;
   #inputEnded = false;
@@ -103,6 +103,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   yieldInput(): void {
     this.#yielded = true;
     this.#resumed = true;
+    this.#isBulk = true;
     this.#queueRead();
   }
 
@@ -124,8 +125,8 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   onReadable(): void {
     if (!this.#begun) return;
     if (this.#inputEnded) this.socket.closeIfBroken();
-    else if (this.#lane !== undefined) this.#queueRead();
-    else this.#goOn(FILLS_PER_EVENT);
+    else if (this.#lane !== undefined || this.#isBulk) this.#queueRead();
+    else this.#goOn();
   }
 
   onWritable(): void {
@@ -148,7 +149,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   run(): void {
     this.#readQueued = false;
     if (this.#closed) return;
-    if (this.#begun) this.#goOn(FILLS_PER_TURN);
+    if (this.#begun) this.#goOn();
     else this.#begin();
   }
 
@@ -177,11 +178,11 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     this.#open = true;
     this.handler.onOpen();
     if (this.output.length > 0 || this.#outputState === 'ending') this.flushSoon();
-    this.#readSome(FILLS_PER_EVENT);
+    this.#readSome();
   }
 
-  #goOn(fillsAtMost: number): void {
-    if (this.#open) this.#readSome(fillsAtMost);
+  #goOn(): void {
+    if (this.#open) this.#readSome();
     else this.proceed();
   }
 
@@ -193,21 +194,23 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   #queueRead(): void {
     if (this.#readQueued) return;
     this.#readQueued = true;
-    (this.#lane ?? this.reactor).defer(this);
+    if (this.#lane !== undefined) this.#lane.defer(this);
+    else if (this.#isBulk) this.reactor.deferLong(this);
+    else this.reactor.defer(this);
   }
 
-  #readSome(fillsAtMost: number): void {
+  /** Once, so that one stream cannot starve the rest; what is left is a task. */
+  #readSome(): void {
     this.#yielded = false;
     if (this.#resumed) {
       this.#resumed = false;
       if (this.input.length > 0) this.handler.onInput();
     }
-    for (let fills = 0; fills < fillsAtMost; fills++) {
-      if (this.#yielded || !this.#wantsInput()) return this.input.settle();
-      const count = this.fill();
-      if (count <= 0) return this.#fillEnded(count);
-      this.handler.onInput();
-    }
+    if (this.#yielded || !this.#wantsInput()) return this.input.settle();
+    const count = this.fill();
+    this.#isBulk = count >= BULK_BYTES;
+    if (count <= 0) return this.#fillEnded(count);
+    this.handler.onInput();
     this.input.settle();
     if (!this.#yielded && this.#wantsInput()) this.#queueRead();
   }

@@ -1,20 +1,21 @@
-/** A share of each turn for the streams of one owner, so that many busy ones cannot take the thread from others. */
+/** The work of one owner's streams, done in slices, so that many busy ones cannot take the thread from others. */
 
-// Not the global, as in reactor.ts.
-import { performance } from 'node:perf_hooks';
-import type { Reactor, Task } from './reactor.ts';
+import { type Reactor, SLICE_MS, type Task } from './reactor.ts';
+import { WorkQueue } from './work-queue.ts';
 
-/** What a lane has of a turn before other work gets its chance, in ms; the task at work is finished. */
-export const LANE_SHARE_MS = 2;
+/** So many slices used up in a row are 2 ms at a stretch, in which others had to be let in between. */
+export const SLICES_PER_SHARE = 2 / SLICE_MS;
 
-/** Tasks of one lane run in their order; those that find the share used up wait for the next turn. */
+/** Tasks of one lane run in their order; those that find the slice used up wait until others had theirs. */
 export class Lane implements Task {
   readonly #reactor: Reactor;
   readonly #onUsedUp: () => void;
-  #tasks: Task[] = [];
+  readonly #tasks = new WorkQueue<Task>();
   #queued = false;
+  /** Without an end of the work. */
+  #slicesUsedUp = 0;
 
-  /** @param onUsedUp called in each turn in which something had to wait */
+  /** @param onUsedUp called each time that {@link SLICES_PER_SHARE} slices were used up in a row */
   constructor(reactor: Reactor, onUsedUp: () => void) {
     this.#reactor = reactor;
     this.#onUsedUp = onUsedUp;
@@ -22,28 +23,22 @@ export class Lane implements Task {
 
   /** Runs the task later in this turn, or in one of the next. */
   defer(task: Task): void {
-    this.#tasks.push(task);
-    this.#queue();
-  }
-
-  run(): void {
-    this.#queued = false;
-    const tasks = this.#tasks;
-    this.#tasks = [];
-    // A lone task, the usual case, needs no clock.
-    const endMs = tasks.length > 1 ? performance.now() + LANE_SHARE_MS : 0;
-    let done = 0;
-    do this.#reactor.runTask(tasks[done++]!);
-    while (done < tasks.length && performance.now() < endMs);
-    if (done === tasks.length) return;
-    this.#tasks = [...tasks.slice(done), ...this.#tasks];
-    this.#onUsedUp();
-    this.#queue();
-  }
-
-  #queue(): void {
+    this.#tasks.add(task);
     if (this.#queued) return;
     this.#queued = true;
     this.#reactor.defer(this);
+  }
+
+  run(): void {
+    if (this.#tasks.runFor(SLICE_MS, this.#reactor.runTask)) this.#slicesUsedUp = 0;
+    else this.#useUp();
+    this.#queued = this.#tasks.length > 0;
+    if (this.#queued) this.#reactor.deferLong(this);
+  }
+
+  #useUp(): void {
+    if (++this.#slicesUsedUp < SLICES_PER_SHARE) return;
+    this.#slicesUsedUp = 0;
+    this.#onUsedUp();
   }
 }

@@ -26,6 +26,9 @@ export interface EventHandler {
   onFailure?(thrown: unknown): void;
 }
 
+/** How long work that could take the thread for long goes on before the loop looks who else has something to say, in ms. */
+export const SLICE_MS = 0.25;
+
 /** A piece of work put off. */
 export interface Task {
   run(): void;
@@ -54,7 +57,8 @@ const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /**
  * Tells handlers what their descriptors are ready for. All callbacks are synchronous, one after another, in turns:
- * events, flushes, deferred tasks, timers, flushes. What a callback throws ends with its owner, never with the loop.
+ * events, flushes, deferred tasks, a slice of long tasks, timers, flushes. What a callback throws ends with its owner,
+ * never with the loop.
  */
 export class Reactor {
   /** For {@link wakeReactor} in another thread. */
@@ -70,6 +74,7 @@ export class Reactor {
   readonly #handlers: (EventHandler | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #deferred = new WorkQueue<Task>();
+  readonly #long = new WorkQueue<Task>();
   readonly #flushes = new WorkQueue<Flushable>();
   readonly #timers = new TimerHeap();
   readonly #wakeCallbacks: (() => void)[] = [];
@@ -112,6 +117,12 @@ export class Reactor {
     if (!this.#inTurn) this.#node?.requestTurn();
   }
 
+  /** Runs the task, a portion of long work, when its turn has come: all of them together have one slice of each turn. */
+  deferLong(task: Task): void {
+    this.#long.add(task);
+    if (!this.#inTurn) this.#node?.requestTurn();
+  }
+
   /** Calls flush() once, after the events or after the tasks of a turn; whoever asks keeps a dirty flag. */
   flushInTurn(flushable: Flushable): void {
     this.#flushes.add(flushable);
@@ -131,8 +142,8 @@ export class Reactor {
   }
 
   /**
-   * One pass: poll (at most `timeoutMs`, -1 for ever), events, deferred tasks, timers. What events have caused is flushed
-   * before tasks, which are the long work of busy streams: an answer must not wait for them.
+   * One pass: poll (at most `timeoutMs`, -1 for ever), events, deferred tasks, a slice of long ones, timers. What events
+   * have caused is flushed before tasks: an answer must not wait for them.
    */
   turn(timeoutMs: number): void {
     const count = this.#epoll.wait(this.#pollTimeout(timeoutMs));
@@ -142,6 +153,7 @@ export class Reactor {
     for (let i = 0; i < count; i++) this.#dispatch(i);
     this.#flushes.run(this.#runFlush);
     this.#deferred.run(this.runTask);
+    this.#long.runFor(SLICE_MS, this.runTask);
     this.#runTimers();
     this.#flushes.run(this.#runFlush);
     this.#inTurn = false;
@@ -217,7 +229,7 @@ export class Reactor {
   }
 
   #hasWork(): boolean {
-    return this.#deferred.length > 0 || this.#flushes.length > 0;
+    return this.#deferred.length + this.#long.length + this.#flushes.length > 0;
   }
 
   #dispatch(index: number): void {

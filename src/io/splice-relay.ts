@@ -114,7 +114,7 @@ class Direction implements Task {
     for (let fills = 0; fills < FILLS_PER_TURN; fills++) {
       if (!this.#drain() || !this.#fill()) return;
     }
-    this.#source.reactor.defer(this);
+    this.#source.reactor.deferLong(this);
   }
 
   onFailure(thrown: unknown): void {

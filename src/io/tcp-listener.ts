@@ -133,7 +133,7 @@ export class TcpListener implements EventHandler, Task {
       if (this.#closed) return;
     }
     this.#hooks.onShareUsedUp?.();
-    this.#reactor.defer(this);
+    this.#reactor.deferLong(this);
   }
 
   #handOver(fd: number): void {

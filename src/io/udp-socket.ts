@@ -83,7 +83,7 @@ export class UdpSocket implements EventHandler, Task {
       // Any other failure is an ICMP error of something sent before (udp(7)), and that was lost anyway.
       if (length >= 0) this.#deliver(length);
     }
-    this.#reactor.defer(this);
+    this.#reactor.deferLong(this);
   }
 
   /** With `reusePort`: datagrams go to the socket with this index from now on; those that are here are still read. */

@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { type EventHandler, READABLE, Reactor, wakeReactor } from '../../../src/io/reactor.ts';
+import {
+  type EventHandler,
+  READABLE,
+  Reactor,
+  SLICE_MS,
+  type Task,
+  wakeReactor,
+} from '../../../src/io/reactor.ts';
 import { drainEventFd, openEventFd, ringEventFd } from '../../../src/sys/event-fd.ts';
 import { closeDescriptor } from '../../../src/sys/sockets.ts';
 import { setLogLevels } from '../../../src/telemetry/log.ts';
@@ -45,6 +52,26 @@ test('a turn tells events, then runs tasks, then timers, and flushes before the 
   reactor.register(rungBell(), { onEvents: () => say('event') });
   reactor.turn(0);
   assert.deepEqual(order, ['event', 'flush of event', 'task', 'timer', 'flush of task', 'flush of timer']);
+});
+
+test('long tasks share one slice of each turn, in which others come first', () => {
+  const reactor = quietReactor();
+  const order: string[] = [];
+  const long = (name: string): Task => ({
+    run() {
+      const endMs = performance.now() + 2 * SLICE_MS;
+      while (performance.now() < endMs);
+      order.push(name);
+      reactor.deferLong(this);
+    },
+  });
+  reactor.deferLong(long('a'));
+  reactor.deferLong(long('b'));
+  for (let turn = 0; turn < 3; turn++) {
+    reactor.defer({ run: () => order.push('task') });
+    reactor.turn(-1);
+  }
+  assert.deepEqual(order, ['task', 'a', 'task', 'b', 'task', 'a']);
 });
 
 test('events are counted, timers and tasks are not', () => {
