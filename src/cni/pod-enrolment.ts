@@ -27,6 +27,8 @@ interface Sandbox {
   readonly ips: readonly IpAddress[];
   /** The pod's addresses in its object at that time: while they stay, they are those of an older sandbox. */
   readonly formerIps: string;
+  /** It has been found. */
+  wasThere: boolean;
 }
 
 export interface PodEnrolmentEvents {
@@ -145,7 +147,7 @@ export class PodEnrolment {
    * AMBIT_CNI_POD_CHANGED when the pod is not wanted in the mesh any more.
    */
   async enrolSandbox(path: string, ips: readonly IpAddress[], deadlineMs: number): Promise<void> {
-    const sandbox = { path, ips, formerIps: this.#pod.ips.join() };
+    const sandbox = { path, ips, formerIps: this.#pod.ips.join(), wasThere: false };
     this.#sandbox = sandbox;
     this.#condemned = undefined;
     this.#supersede();
@@ -243,16 +245,16 @@ export class PodEnrolment {
   }
 
   async #locate(): Promise<void> {
-    const path = this.#sandbox?.path;
-    const wasThere = path !== undefined && this.netns?.path === path;
-    const query = netnsQuery({ ...this.#pod, ips: this.ips }, path, this.#condemned);
+    const sandbox = this.#sandbox;
+    const query = netnsQuery({ ...this.#pod, ips: this.ips }, sandbox?.path, this.#condemned);
     try {
       await this.#footprint.locate(query, this.#pod.isEnding);
     } catch (thrown) {
       // The sandbox that the plugin spoke of is gone: from now on the pod's addresses lead to its namespace.
-      if (wasThere && this.#sandbox?.path === path) this.#sandbox = undefined;
+      if (sandbox?.wasThere === true && this.#sandbox === sandbox) this.#sandbox = undefined;
       throw thrown;
     }
+    if (sandbox !== undefined) sandbox.wasThere = true;
   }
 
   async #carry(version: number): Promise<void> {

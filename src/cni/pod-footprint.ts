@@ -258,6 +258,8 @@ export class PodFootprint {
     try {
       await this.#steps.removeRules(this.#netns!);
       this.#mayHaveRules = false;
+      // Now it is at work without them, whatever an older namespace of it had.
+      this.#wasCaptured = false;
     } catch {
       // The first failure says more, and the next attempt begins by looking at what is there.
     }

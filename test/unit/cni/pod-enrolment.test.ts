@@ -351,6 +351,39 @@ test('rules that cannot be applied are rolled back, so that the pod is not cut o
   enrolment.stop();
 });
 
+test('a pod whose new sandbox was left without rules is carried first before it gets them', async () => {
+  const { world, enrolment } = setUp();
+  const former = world.addSandbox('10.0.0.1');
+  enrolment.kick();
+  await reaches(enrolment, 'enrolled');
+  former.exists = false;
+  world.addSandbox('10.0.0.2');
+  world.failing.set('rules', cniErrors.AMBIT_CNI_NO_IPTABLES('no ip6tables'));
+  enrolment.update(podWith(['10.0.0.2'], 'enabled'), IN);
+  await reaches(enrolment, 'failed');
+  world.failing.clear();
+  world.calls.length = 0;
+  await enrolment.verify();
+  assert.deepEqual(world.calls, ['offer', 'unexempt', 'exempt', 'rules']);
+  assert.deepEqual(world.violations, []);
+  enrolment.stop();
+});
+
+test('a sandbox that a pod left and lost is not waited for: its addresses lead to the next one', async () => {
+  const { world, enrolment } = setUp();
+  const ip = parseIp('10.0.0.1')!;
+  const lost = world.addSandbox('10.0.0.1');
+  await enrolment.enrolSandbox(lost.path, [ip], 1000);
+  enrolment.update(podWith(['10.0.0.1'], 'enabled'), OUT);
+  await reaches(enrolment, 'out');
+  lost.exists = false;
+  const next = world.addSandbox('10.0.0.1');
+  enrolment.update(podWith(['10.0.0.1']), IN);
+  await reaches(enrolment, 'enrolled');
+  assert.equal(world.carried, next);
+  enrolment.stop();
+});
+
 test('without a ztunnel a pod at work is left alone, and enrolled once one takes it', async () => {
   const { world, enrolment } = setUp();
   const sandbox = world.addSandbox('10.0.0.1');
@@ -632,10 +665,13 @@ test('whatever happens and fails in any order, a pod ends where it is wanted, an
       const setup = setUp();
       setup.world.addSandbox('10.0.0.1');
       setup.enrolment.kick();
-      for (const action of actions) await action(setup);
-      await assertSettles(setup);
-      assert.deepEqual(setup.world.violations, []);
-      setup.enrolment.stop();
+      try {
+        for (const action of actions) await action(setup);
+        await assertSettles(setup);
+        assert.deepEqual(setup.world.violations, []);
+      } finally {
+        setup.enrolment.stop();
+      }
     }),
     { numRuns: 150 },
   );
