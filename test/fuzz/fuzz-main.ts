@@ -16,7 +16,7 @@ const HANG_MS = 10_000;
 const WATCH_MS = 500;
 /** The heap of a target with its corpus; what it needs beyond that is too much. */
 const HEAP_MB = 512;
-/** The whole process, native buffers with it. */
+/** By how much the whole process may grow meanwhile, native buffers with it. */
 const MEMORY_MB = 1500;
 
 interface Result {
@@ -38,6 +38,8 @@ function fuzz(target: FuzzTarget, seed: number, milliseconds: number): Promise<R
   });
   const { promise, resolve } = Promise.withResolvers<Result>();
   const start = performance.now();
+  // Not what an earlier target may have left.
+  const residentBefore = process.memoryUsage.rss();
   let [latest, seenRuns, seenAt] = [EMPTY, 0, start];
   const finish = (report: FuzzReport) => {
     clearInterval(watch);
@@ -53,7 +55,8 @@ function fuzz(target: FuzzTarget, seed: number, milliseconds: number): Promise<R
     const runs = Atomics.load(counters, 0);
     if (runs !== seenRuns) [seenRuns, seenAt] = [runs, performance.now()];
     else if (performance.now() - seenAt > HANG_MS) blame(`longer than ${HANG_MS} ms`);
-    if (process.memoryUsage.rss() > MEMORY_MB * 1_000_000) blame(`more than ${MEMORY_MB} MB`);
+    const grownBytes = process.memoryUsage.rss() - residentBefore;
+    if (grownBytes > MEMORY_MB * 1_000_000) blame(`more than ${MEMORY_MB} MB more`);
   }, WATCH_MS);
   worker.on('message', (report: FuzzReport) => {
     latest = report;

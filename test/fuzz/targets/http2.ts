@@ -252,6 +252,7 @@ function converse(role: 'client' | 'server', input: Uint8Array): string {
   stream.turn();
   if (!stream.closed) stream.close();
   const written = parseFrames(stream.takeWritten()).map(({ type }) => type);
+  stream.release();
   assert.equal(connection.openStreams, 0);
   assert.equal(counters.streams, counters.streamsClosed);
   const floods = Object.entries(counters.floods).filter(([, count]) => count > 0);
