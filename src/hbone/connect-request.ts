@@ -33,6 +33,14 @@ export interface ConnectRequest {
   readonly sourceNetwork?: string | undefined;
 }
 
+/** What {@link ReceivedConnect} reads. Nothing else of a request is kept while it waits: a peer may send 128 fields. */
+const READ_FIELDS: ReadonlySet<string> = new Set([
+  'baggage',
+  'forwarded',
+  'traceparent',
+  'x-forwarded-network',
+]);
+
 /** What an inbound proxy reads out of a request; everything but the target is a claim of the peer. */
 export class ReceivedConnect {
   readonly target: ConnectTarget;
@@ -40,7 +48,7 @@ export class ReceivedConnect {
 
   constructor(target: ConnectTarget, headers: HeaderList) {
     this.target = target;
-    this.#headers = headers;
+    this.#headers = headers.filter(([name]) => READ_FIELDS.has(name));
   }
 
   get baggage(): Baggage {
