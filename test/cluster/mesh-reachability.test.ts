@@ -5,6 +5,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
 import { Mesh } from '../support/cluster/mesh.ts';
+import { eventuallyAnswers } from '../support/eventually.ts';
 import {
   AMBIENT,
   HTTP_PORT,
@@ -49,11 +50,25 @@ describe('reachability', () => {
     );
     for (const namespace of NAMESPACES) await cluster.podsReady(namespace, 3);
     await mesh.enrolled(MESHED);
+    await knownToKubeProxy();
   });
   after(async () => {
     for (const namespace of NAMESPACES) await cluster.deleteNamespace(namespace);
     cluster.dispose();
   });
+
+  /** On the clients' node: kube-proxy refuses calls to a Service until it has heard of the pods that are ready. */
+  async function knownToKubeProxy(): Promise<void> {
+    const node = cluster.callerOn('node1');
+    for (const namespace of NAMESPACES) {
+      for (const server of Object.keys(SERVERS)) {
+        for (const route of (await routes()).filter((one) => one.endsWith('ClusterIP'))) {
+          const url = await urlOf(namespace, server, route);
+          await eventuallyAnswers(`${server} of ${namespace} by ${route}`, () => node.echo(url));
+        }
+      }
+    }
+  }
 
   async function urlOf(namespace: string, server: string, route: Route): Promise<string> {
     if (route === 'pod address') return `http://${await cluster.podIp(namespace, server)}:${HTTP_PORT}/`;
