@@ -66,7 +66,7 @@ export const MAX_SLOWDOWN = 3;
  * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and a
  * reactor that is kept busy collects its whole heap now and then, which takes it about 10.
  */
-export const NEIGHBOUR_FLOOR_MS = 20;
+export const NEIGHBOUR_FLOOR_MS = 15;
 /** What memory may be above where it was: a share of that, as a heap breathes, and bytes. */
 const RESIDENT_SHARE = 0.25;
 const RESIDENT_SLACK = 32 * 1024 * 1024;
