@@ -170,9 +170,13 @@ export class TunnelRelay implements Http2StreamHandler {
 
   #onSocketReadable(): void {
     if (this.#isBulk) this.#pumpLater();
-    else this.#pump();
-    // What is still there is read when the tunnel has room; but a reset would not be met until then.
-    if (!this.#over) this.#socket.closeIfBroken();
+    else this.#read();
+  }
+
+  /** What is still there is read when the tunnel has room; but a reset would not be met until then. */
+  #read(): void {
+    this.#pump();
+    if (!this.#over && !this.#pumpDeferred) this.#socket.closeIfBroken();
   }
 
   #pump(): void {
@@ -213,7 +217,7 @@ export class TunnelRelay implements Http2StreamHandler {
   /** The rest of the work of a turn. */
   run(): void {
     this.#pumpDeferred = false;
-    this.#pump();
+    this.#read();
   }
 
   #onSocketEnd(): void {
