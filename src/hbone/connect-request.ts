@@ -33,38 +33,33 @@ export interface ConnectRequest {
   readonly sourceNetwork?: string | undefined;
 }
 
-/** What {@link ReceivedConnect} reads. Nothing else of a request is kept while it waits: a peer may send 128 fields. */
-const READ_FIELDS: ReadonlySet<string> = new Set([
-  'baggage',
-  'forwarded',
-  'traceparent',
-  'x-forwarded-network',
-]);
-
 /** What an inbound proxy reads out of a request; everything but the target is a claim of the peer. */
 export class ReceivedConnect {
   readonly target: ConnectTarget;
-  readonly #headers: HeaderList;
+  readonly sourceNetwork: string | undefined;
+  // As text, since few are asked for; and nothing else, since a peer may send 128 fields with a request that waits.
+  readonly #baggage: string;
+  readonly #forwarded: string;
+  readonly #traceparent: string;
 
   constructor(target: ConnectTarget, headers: HeaderList) {
     this.target = target;
-    this.#headers = headers.filter(([name]) => READ_FIELDS.has(name));
+    this.sourceNetwork = headerValue(headers, 'x-forwarded-network');
+    this.#baggage = allValues(headers, 'baggage');
+    this.#forwarded = allValues(headers, 'forwarded');
+    this.#traceparent = headerValue(headers, 'traceparent') ?? '';
   }
 
   get baggage(): Baggage {
-    return parseBaggage(allValues(this.#headers, 'baggage'));
+    return parseBaggage(this.#baggage);
   }
 
   get serviceHostname(): string | undefined {
-    return parseForwardedHost(allValues(this.#headers, 'forwarded'));
+    return parseForwardedHost(this.#forwarded);
   }
 
   get traceparent(): string | undefined {
-    return parseTraceparent(headerValue(this.#headers, 'traceparent') ?? '');
-  }
-
-  get sourceNetwork(): string | undefined {
-    return headerValue(this.#headers, 'x-forwarded-network');
+    return parseTraceparent(this.#traceparent);
   }
 }
 
