@@ -6,7 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { makeRoot } from '../support/certificates.ts';
 import { denyPolicy } from '../support/deny-policy.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, eventuallyAnswers } from '../support/eventually.ts';
 import { MeshNode, serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods, shellInPod, talk } from '../support/mesh-pods.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
@@ -86,7 +86,7 @@ inOwnNamespaces(import.meta.filename, () => {
           / mark=(\d+)/g,
         ),
       ].map(([, mark]) => Number(mark));
-    await eventuallyAsync('the connection', async () => (await marksIn(server)).length > 0);
+    await eventuallyAnswers('the connection', async () => (await marksIn(server)).length > 0);
     assert.deepEqual(await marksIn(client), [0]);
     assert.deepEqual(await marksIn(server), [0x111]);
     await held;
@@ -97,7 +97,7 @@ inOwnNamespaces(import.meta.filename, () => {
       nodes.map((node, i) =>
         node.total('istio_tcp_received_bytes_total', { reporter: i === 0 ? 'source' : 'destination' }),
       );
-    await eventuallyAsync('all connections to be over', async () => {
+    await eventuallyAnswers('all connections to be over', async () => {
       const open = await Promise.all(nodes.map((node) => node.connections()));
       return open.every((connections) => connections.length === 0);
     });
@@ -129,13 +129,13 @@ inOwnNamespaces(import.meta.filename, () => {
 
   test('STRICT refuses plain text and lets mutual TLS pass; taking it back restores plain text', async () => {
     await everyNode((node) => node.policies(STRICT));
-    await eventuallyAsync(
+    await eventuallyAnswers(
       'plain text to be refused',
       async () => (await talk(outsider, '10.0.0.2', ECHO_PORT, 'x')) === '',
     );
     assert.equal(await talk(client, '10.0.0.2', ECHO_PORT, 'tls'), 'tls');
     await everyNode((node) => node.removePolicy('istio-system/strict'));
-    await eventuallyAsync(
+    await eventuallyAnswers(
       'plain text to pass again',
       async () => (await talk(outsider, '10.0.0.2', ECHO_PORT, 'x')) === 'x',
     );
@@ -160,7 +160,7 @@ inOwnNamespaces(import.meta.filename, () => {
       'exec 3<>/dev/tcp/10.0.0.2/8080; cat <&3',
     ]);
     const ended = new Promise((resolve) => child.once('close', resolve));
-    await eventuallyAsync(
+    await eventuallyAnswers(
       'the connection to be open',
       async () => (await nodes[0]!.connections()).length === 1,
     );
@@ -171,10 +171,5 @@ inOwnNamespaces(import.meta.filename, () => {
     assert.equal(await talk(client, '10.0.0.2', ECHO_PORT, 'back'), 'back');
   });
 });
-
-async function eventuallyAsync(what: string, check: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!(await check())) if (performance.now() > end) throw new Error(`not within 10 s: ${what}`);
-}
 
 const STRICT = denyPolicy('istio-system', 'strict', { notPrincipals: [{ kind: 'presence' }] });
