@@ -5,7 +5,6 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { Cluster } from '../support/cluster/cluster.ts';
 import { clusterPod, toolsContainer } from '../support/cluster/cluster-manifests.ts';
 import { Mesh } from '../support/cluster/mesh.ts';
-import { eventuallyAnswers } from '../support/eventually.ts';
 import {
   AMBIENT,
   HTTP_PORT,
@@ -13,6 +12,7 @@ import {
   namespaceManifest,
   serviceManifest,
 } from '../support/mesh-manifests.ts';
+import type { EchoAnswer } from '../support/pod-caller.ts';
 import { portOf } from '../support/wire-capture.ts';
 
 const MESHED = 'reach-meshed';
@@ -24,6 +24,7 @@ const ROUTES = ['pod address', 'ClusterIP', 'Service name', 'headless name'] as 
 const IPV6_ROUTES = ['IPv6 pod address', 'IPv6 ClusterIP'] as const;
 
 type Route = (typeof ROUTES)[number] | (typeof IPV6_ROUTES)[number];
+const NODES = ['node1', 'node2', 'node3'];
 const HBONE_PORT = 15008;
 
 function manifests(namespace: string): readonly Manifest[] {
@@ -57,17 +58,19 @@ describe('reachability', () => {
     cluster.dispose();
   });
 
-  /** On the clients' node: kube-proxy refuses calls to a Service until it has heard of the pods that are ready. */
+  /** On every node: until kube-proxy has heard of the pods that are ready, calls to a Service are refused or lost. */
   async function knownToKubeProxy(): Promise<void> {
-    const node = cluster.callerOn('node1');
+    const addressed = (await routes()).filter((route) => route.endsWith('ClusterIP'));
     for (const namespace of NAMESPACES) {
       for (const server of Object.keys(SERVERS)) {
-        for (const route of (await routes()).filter((one) => one.endsWith('ClusterIP'))) {
-          const url = await urlOf(namespace, server, route);
-          await eventuallyAnswers(`${server} of ${namespace} by ${route}`, () => node.echo(url));
-        }
+        const urls = await Promise.all(addressed.map((route) => urlOf(namespace, server, route)));
+        for (const url of urls) await Promise.all(NODES.map((node) => answers(node, url)));
       }
     }
+  }
+
+  function answers(node: string, url: string): Promise<EchoAnswer> {
+    return cluster.until(`${url} answers ${node}`, () => cluster.callerOn(node).echo(url));
   }
 
   async function urlOf(namespace: string, server: string, route: Route): Promise<string> {
@@ -106,7 +109,7 @@ describe('reachability', () => {
   }
 
   test('nodes reach pods of the mesh and others, on their own node and on another', async () => {
-    for (const node of ['node1', 'node2', 'node3']) {
+    for (const node of NODES) {
       for (const namespace of NAMESPACES) {
         for (const server of Object.keys(SERVERS)) {
           for (const route of ['pod address', 'ClusterIP'] as const) {

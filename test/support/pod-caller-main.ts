@@ -93,7 +93,8 @@ const handlers: Handlers = {
 
 function get(url: string): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const call = request(url, { agent: false }, (response) => {
+    // As an option it holds while the call connects too, which setTimeout() waits for.
+    const call = request(url, { agent: false, timeout: CALL_TIMEOUT_MS }, (response) => {
       const { socket } = response;
       const local = { ip: socket.localAddress ?? '', port: socket.localPort ?? 0 };
       let body = '';
@@ -108,7 +109,7 @@ function get(url: string): Promise<HttpAnswer> {
         resolve({ status: statusCode, body, date: headers.date, local, bytesSent, bytesReceived });
       });
     });
-    call.setTimeout(CALL_TIMEOUT_MS, () => call.destroy(coded('ETIMEDOUT')));
+    call.on('timeout', () => call.destroy(coded('ETIMEDOUT')));
     call.on('error', reject);
     call.end();
   });
