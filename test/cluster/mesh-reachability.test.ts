@@ -12,7 +12,6 @@ import {
   namespaceManifest,
   serviceManifest,
 } from '../support/mesh-manifests.ts';
-import type { EchoAnswer } from '../support/pod-caller.ts';
 import { portOf } from '../support/wire-capture.ts';
 
 const MESHED = 'reach-meshed';
@@ -64,13 +63,16 @@ describe('reachability', () => {
     for (const namespace of NAMESPACES) {
       for (const server of Object.keys(SERVERS)) {
         const urls = await Promise.all(addressed.map((route) => urlOf(namespace, server, route)));
-        for (const url of urls) await Promise.all(NODES.map((node) => answers(node, url)));
+        for (const url of urls) await answersEveryNode(url);
       }
     }
   }
 
-  function answers(node: string, url: string): Promise<EchoAnswer> {
-    return cluster.until(`${url} answers ${node}`, () => cluster.callerOn(node).echo(url));
+  async function answersEveryNode(url: string): Promise<void> {
+    const asked = NODES.map((node) =>
+      cluster.until(`${url} answers ${node}`, () => cluster.callerOn(node).echo(url)),
+    );
+    await Promise.all(asked);
   }
 
   async function urlOf(namespace: string, server: string, route: Route): Promise<string> {

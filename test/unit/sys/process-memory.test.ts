@@ -43,14 +43,16 @@ const litter = (release: string) => `
   console.log(JSON.stringify({ before, after: kib('RssAnon') }));
 `;
 
-function runInThread(script: string): Record<string, number> {
-  const code = encodeURIComponent(PRELUDE + script);
+/** In a thread whose heap has the limits of a reactor, and which like one never runs Node's event loop unless it waits. */
+function runInThread(script: string, setting = 'memory.collectOften();'): Record<string, number> {
+  const code = encodeURIComponent(PRELUDE + script).replaceAll("'", '%27');
   return run(`
     import { Worker } from 'node:worker_threads';
     memory.keepMemorySmall();
-    memory.collectOften();
-    const resourceLimits = { maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB };
-    new Worker(new URL('data:text/javascript,${code.replaceAll("'", '%27')}'), { resourceLimits });
+    ${setting}
+    new Worker(new URL('data:text/javascript,${code}'), {
+      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB },
+    });
   `);
 }
 
@@ -111,22 +113,8 @@ const PROMOTED = `
   console.log(JSON.stringify({ growth }));
 `;
 
-/** Of a thread that never runs Node's event loop; the heap has the limits of a reactor. */
-function growthOfThread(setting: string): number {
-  const code = encodeURIComponent(PRELUDE + PROMOTED).replaceAll("'", '%27');
-  const { growth } = run(`
-    import { Worker } from 'node:worker_threads';
-    memory.keepMemorySmall();
-    ${setting}
-    new Worker(new URL('data:text/javascript,${code}'), {
-      resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB },
-    });
-  `);
-  return growth!;
-}
-
 test('garbage that was promoted is collected in small portions where that was asked for', () => {
-  const [often, seldom] = [growthOfThread('memory.collectOften();'), growthOfThread('')];
+  const [often, seldom] = [runInThread(PROMOTED).growth!, runInThread(PROMOTED, '').growth!];
   assert.ok(often < seldom * 0.75, `${often} bytes, ${seldom} where it was not`);
 });
 
@@ -141,18 +129,14 @@ test('what is set before threads start leaves compiled code of use to them', () 
 });
 
 test('the young generation of a thread has its size from the start', () => {
-  const code = encodeURIComponent(`
-    import { getHeapSpaceStatistics } from 'node:v8';
+  const { capacity } = runInThread(
+    `
+    const { getHeapSpaceStatistics } = await import('node:v8');
     const space = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
     console.log(JSON.stringify({ capacity: space.space_used_size + space.space_available_size }));
-  `).replaceAll("'", '%27');
-  const { capacity } = run(`
-    import { Worker } from 'node:worker_threads';
-    memory.keepMemorySmall();
-    new Worker(new URL('data:text/javascript,${code}'), {
-      resourceLimits: { maxYoungGenerationSizeMb: memory.YOUNG_GENERATION_MB },
-    });
-  `);
+  `,
+    '',
+  );
   assert.equal(Math.round(capacity! / 2 ** 20), YOUNG_GENERATION_MB / 3);
 });
 
