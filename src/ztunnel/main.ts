@@ -2,6 +2,7 @@
 
 import { flushCompileCache } from 'node:module';
 import { AmbitError } from '../base/errors.ts';
+import { reserveDescriptors } from '../sys/descriptor-table.ts';
 import { exitProcess } from '../sys/process-exit.ts';
 import { keepMemorySmall } from '../sys/process-memory.ts';
 import { logger, setLogFormat, setLogLevels } from '../telemetry/log.ts';
@@ -39,6 +40,7 @@ async function start(): Promise<void> {
   // Whoever waits for it hears of it.
   reactors.catch(() => {});
   // While the threads load their part of the program.
+  reserveDescriptors();
   const { ZtunnelProcess } = await import('./control/ztunnel-process.ts');
   const ztunnel = new ZtunnelProcess(config, pool);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void ztunnel.stop(signal));

@@ -1,5 +1,6 @@
 /** The node proxy of a drill in a process of its own: serves pods, and tells what it has counted. */
 
+import { reserveDescriptors } from '../../src/sys/descriptor-table.ts';
 import { exitProcess } from '../../src/sys/process-exit.ts';
 import { collectOften, keepMemorySmall } from '../../src/sys/process-memory.ts';
 import { MeshNode } from '../support/mesh-node.ts';
@@ -68,6 +69,7 @@ function answer(what: NodeAnswer): void {
 async function serve(plan: ProxyPlan): Promise<void> {
   // As ztunnel does: what it keeps of its memory is judged.
   keepMemorySmall();
+  reserveDescriptors();
   const node = new MeshNode(plan.authority);
   await node.start({ ...environmentOf(plan), RUST_LOG: 'info' });
   node.workloads(...plan.workloads);
