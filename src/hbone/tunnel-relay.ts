@@ -70,6 +70,8 @@ export class TunnelRelay implements Http2StreamHandler {
   /** Set by a reset of the peer that lets us deliver the rest. */
   #reset: RelayEnd | undefined;
   #flushTimer: Timer | undefined;
+  /** The connection of the tunnel is gone. */
+  #lost: RelayEnd | undefined;
   #over = false;
 
   constructor(options: TunnelRelayOptions) {
@@ -91,7 +93,7 @@ export class TunnelRelay implements Http2StreamHandler {
   /** Moves what is there already; call once, right after construction. */
   start(): void {
     this.#flushHeld();
-    this.#pump();
+    this.#read();
   }
 
   /** Ends both sides at once: the peer gets RST_STREAM with the code, the application a reset. */
@@ -134,12 +136,9 @@ export class TunnelRelay implements Http2StreamHandler {
 
   onReset(errorCode: number, origin: ResetOrigin, cause?: AmbitError): void {
     const end: RelayEnd = { kind: 'stream-reset', errorCode, origin, cause };
+    if (origin === 'connection') return this.#endLater(end);
     const gently = errorCode === Http2ErrorCode.noError || errorCode === Http2ErrorCode.cancel;
-    if (origin !== 'peer' || !gently) {
-      this.#finish(end);
-      this.#socket.abort();
-      return;
-    }
+    if (origin !== 'peer' || !gently) return this.#giveUp(end);
     this.#reset = end;
     this.#streamEnded = true;
     this.#afterDelivery();
@@ -214,10 +213,17 @@ export class TunnelRelay implements Http2StreamHandler {
     this.#socket.reactor.deferLong(this);
   }
 
+  /** All tunnels of a connection end with it, and resetting that of an application takes the kernel up to 30 us. */
+  #endLater(end: RelayEnd): void {
+    this.#lost = end;
+    this.#pumpLater();
+  }
+
   /** The rest of the work of a turn. */
   run(): void {
     this.#pumpDeferred = false;
-    this.#read();
+    if (this.#lost === undefined) this.#read();
+    else this.#giveUp(this.#lost);
   }
 
   #onSocketEnd(): void {

@@ -39,7 +39,7 @@ export class InboundTunnel {
   readonly #settled: () => void;
   #over = false;
 
-  /** @param lane in which a failure waits for its turn */
+  /** @param lane in which the answer of the application's kernel waits for its turn */
   constructor(pod: ServedPod, request: InboundConnect<TunnelPeer>, respond: ConnectResponder, lane: Lane) {
     this.#pod = pod;
     this.#request = request;
@@ -89,8 +89,12 @@ export class InboundTunnel {
 
   #connect(forward: InboundForward): void {
     const upstream = this.#pod.connectPlain(forward.dial, this.#upstreamSource(forward), {
-      onOpen: () => this.#onConnected(forward, upstream),
-      // Costs as much as the request, and many may fail at once.
+      // Either costs as much as the request, and hundreds may come at once: when SYNs that found a queue full are sent again.
+      onOpen: () =>
+        this.#lane.defer({
+          run: () => this.#onConnected(forward, upstream),
+          onFailure: (thrown) => upstream.onFailure(thrown),
+        }),
       onFailed: (error) =>
         this.#lane.defer({ run: () => this.#fail(ConnectStatus.unavailable, error, forward) }),
     });

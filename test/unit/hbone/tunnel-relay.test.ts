@@ -7,6 +7,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { defaultHttp2Settings } from '../../../src/http/http2-settings.ts';
+import type { Task } from '../../../src/io/reactor.ts';
 import { testReactor, until, within } from '../../support/reactor-harness.ts';
 import { TunnelPair, type TunnelPairOptions } from '../../support/tunnel-pair.ts';
 
@@ -192,6 +193,23 @@ describe('a reset', () => {
     }
     await until(() => pair.isQuiet && pair.server.connections.size === 0);
     await until(() => pair.pool.size === 0);
+  });
+
+  test('of the HBONE connection ends its tunnels in slices, between which the loop turns', async () => {
+    const pair = await serve((socket) => socket.write('ready'));
+    const sockets = Array.from({ length: 90 }, () => connect(pair));
+    await within(Promise.all(sockets.map((socket) => once(socket, 'data'))));
+    const seen = new Set<number>();
+    const look: Task = {
+      run() {
+        seen.add(pair.inboundEnds.length);
+        if (pair.inboundEnds.length < sockets.length) reactor.defer(look);
+      },
+    };
+    for (const connection of pair.server.connections) connection.close(Http2ErrorCode.internalError);
+    reactor.defer(look);
+    await until(() => pair.isQuiet && seen.has(sockets.length));
+    assert.ok(seen.size > 2, `after ${[...seen].join(', ')} of them`);
   });
 
   test('of ours is one on both sides', async () => {
