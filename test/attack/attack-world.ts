@@ -98,9 +98,8 @@ export class AttackWorld {
    */
   setPrecedence(): boolean {
     for (const pid of [process.pid, this.#victimApp.pid]) standBack(pid);
-    return [...this.#elsewhere.map(({ pid }) => goFirst(pid, 2)), goFirstAsNode(this.node.pid)].every(
-      Boolean,
-    );
+    const elsewhere = this.#elsewhere.map(({ pid }) => goFirst(pid, 3));
+    return [...elsewhere, goFirstAsNode(this.node.pid, { reactors: 2, others: 1 })].every(Boolean);
   }
 
   close(): void {

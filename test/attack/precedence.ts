@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Above 0, the rank of all other programs. */
-export type Rank = 1 | 2;
+export type Rank = 1 | 2 | 3;
 
 /**
  * The process runs when nobody else wants to (sched(7), SCHED_IDLE), and so do children that it starts later. A nice
@@ -23,11 +23,14 @@ export function goFirst(pid: number, rank: Rank): boolean {
 }
 
 /**
- * The same for a node, whose reactors come after all others that go first, their own helpers too: a helper of V8 would
- * otherwise wait until the other reactor has nothing to do, and hold up the one that it helps.
+ * The same for a node that is attacked. A reactor that waits for a helper of V8 leaves its core to it, and one that works is
+ * not kept from it by V8's compilers.
  */
-export function goFirstAsNode(pid: number): boolean {
-  return goFirst(pid, 2) && reactorsOf(pid).every((thread) => setRank(1, thread));
+export function goFirstAsNode(
+  pid: number,
+  { reactors, others }: Readonly<Record<'reactors' | 'others', Rank>>,
+): boolean {
+  return goFirst(pid, others) && reactorsOf(pid).every((thread) => setRank(reactors, thread));
 }
 
 function setRank(rank: Rank, id: number, ...options: string[]): boolean {
