@@ -25,7 +25,8 @@ const INITIAL_WINDOW_SIZE = 4;
 export const HUGE_WINDOW = 0x7fff_0000;
 /** Ten of them are refused. */
 const TUNNELS = 210;
-const CONNECTIONS = 4;
+/** If all of them meet one reactor, their tunnels are still fewer than the 750 connections that it lets a pod have here. */
+const CONNECTIONS = 3;
 /** Two ticks of keep-alive, and some time. */
 const HEADER_DRILL_MS = 25_000;
 const STALL_DRILL_MS = OUTPUT_STALL_MS + 15_000;
