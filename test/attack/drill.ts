@@ -62,11 +62,8 @@ export interface DrillTimes {
 
 /** The neighbour's p99 may grow by this factor ... */
 export const MAX_SLOWDOWN = 3;
-/**
- * ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here, and a
- * reactor that is kept busy collects its whole heap now and then, which takes both cores 5 to 8.
- */
-export const NEIGHBOUR_FLOOR_MS = 10;
+/** ... and is in order in any case below this, in ms: attacker, both nodes, client and servers share two cores here. */
+export const NEIGHBOUR_FLOOR_MS = 5;
 /** What memory may be above where it was: a share of that, as a heap breathes, and bytes. */
 const RESIDENT_SHARE = 0.25;
 const RESIDENT_SLACK = 32 * 1024 * 1024;
