@@ -59,7 +59,7 @@ export class TunnelRelay implements Http2StreamHandler {
   readonly #stream: Http2Stream;
   readonly #held: HeldBytes;
   readonly #onEnd: (end: RelayEnd) => void;
-  #pumpDeferred = false;
+  #runQueued = false;
   /** So much came at once that what comes next is long work. */
   #isBulk = false;
   /** The application sends no more. */
@@ -168,14 +168,14 @@ export class TunnelRelay implements Http2StreamHandler {
   }
 
   #onSocketReadable(): void {
-    if (this.#isBulk) this.#pumpLater();
+    if (this.#isBulk) this.#runLater();
     else this.#read();
   }
 
   /** What is still there is read when the tunnel has room; but a reset would not be met until then. */
   #read(): void {
     this.#pump();
-    if (!this.#over && !this.#pumpDeferred) this.#socket.closeIfBroken();
+    if (!this.#over && !this.#runQueued) this.#socket.closeIfBroken();
   }
 
   #pump(): void {
@@ -192,7 +192,7 @@ export class TunnelRelay implements Http2StreamHandler {
       const room = stream.writableBytes();
       if (room === 0) return;
       if (budget <= 0) {
-        this.#pumpLater();
+        this.#runLater();
         return;
       }
       const count = this.#socket.receiveInto(stream.dataBuffer, stream.dataOffset(), room);
@@ -207,21 +207,21 @@ export class TunnelRelay implements Http2StreamHandler {
     }
   }
 
-  #pumpLater(): void {
-    if (this.#pumpDeferred) return;
-    this.#pumpDeferred = true;
+  #runLater(): void {
+    if (this.#runQueued) return;
+    this.#runQueued = true;
     this.#socket.reactor.deferLong(this);
   }
 
   /** All tunnels of a connection end with it, and resetting that of an application takes the kernel up to 30 us. */
   #endLater(end: RelayEnd): void {
     this.#lost = end;
-    this.#pumpLater();
+    this.#runLater();
   }
 
-  /** The rest of the work of a turn. */
+  /** What was put off: the end with a lost connection, or the rest of the work of a turn. */
   run(): void {
-    this.#pumpDeferred = false;
+    this.#runQueued = false;
     if (this.#lost === undefined) this.#read();
     else this.#giveUp(this.#lost);
   }
