@@ -48,10 +48,10 @@ export class HeldBytes {
     }
   }
 
-  /** Sends what the socket takes; returns the number of bytes, or FAILED. */
-  drainTo(socket: TcpSocket): number {
+  /** Sends what the socket takes, until it was `enough`; returns the number of bytes, or FAILED. */
+  drainTo(socket: TcpSocket, enough: number): number {
     let sent = 0;
-    while (this.#length > 0) {
+    while (this.#length > 0 && sent < enough) {
       const result = socket.sendFrom(this.#chunks[0]!, this.#start, this.#frontLength());
       if (result === FAILED) return FAILED;
       if (result === WOULD_BLOCK) break;

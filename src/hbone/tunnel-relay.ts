@@ -3,7 +3,7 @@
 import type { AmbitError } from '../base/errors.ts';
 import { Http2ErrorCode } from '../http/http2-error-code.ts';
 import type { Http2Stream, Http2StreamHandler, ResetOrigin } from '../http/http2-stream.ts';
-import { BULK_BYTES } from '../io/buffered-stream.ts';
+import { BULK_BYTES, QUEUE_CAPACITY } from '../io/buffered-stream.ts';
 import type { Timer } from '../io/reactor.ts';
 import { FAILED, type TcpSocket, type TcpSocketHandler, WOULD_BLOCK } from '../io/tcp-socket.ts';
 import type { NativeBuffer } from '../sys/native-buffer.ts';
@@ -156,7 +156,7 @@ export class TunnelRelay implements Http2StreamHandler {
   #socketHandler(): TcpSocketHandler {
     return {
       onReadable: () => this.#onSocketReadable(),
-      onWritable: () => this.#flushHeld(),
+      onWritable: () => this.#onSocketWritable(),
       onClosed: (error) => this.#onSocketClosed(error),
     };
   }
@@ -181,7 +181,7 @@ export class TunnelRelay implements Http2StreamHandler {
   #pump(): void {
     const before = this.sent;
     this.#moveIntoTunnel();
-    this.#isBulk = this.sent - before >= BULK_BYTES;
+    if (this.sent > before) this.#isBulk = this.sent - before >= BULK_BYTES;
   }
 
   /** Received right behind the room for a frame header, never copied. */
@@ -222,8 +222,9 @@ export class TunnelRelay implements Http2StreamHandler {
   /** What was put off: the end with a lost connection, or the rest of the work of a turn. */
   run(): void {
     this.#runQueued = false;
-    if (this.#lost === undefined) this.#read();
-    else this.#giveUp(this.#lost);
+    if (this.#lost !== undefined) return this.#giveUp(this.#lost);
+    this.#flushHeld();
+    this.#read();
   }
 
   #onSocketEnd(): void {
@@ -232,10 +233,17 @@ export class TunnelRelay implements Http2StreamHandler {
     this.#finishIfDone();
   }
 
+  #onSocketWritable(): void {
+    if (this.#held.length >= BULK_BYTES) this.#runLater();
+    else this.#flushHeld();
+  }
+
   #flushHeld(): void {
     if (this.#over) return;
-    const taken = this.#held.drainTo(this.#socket);
-    if (taken !== FAILED) this.#deliver(taken);
+    const taken = this.#held.drainTo(this.#socket, QUEUE_CAPACITY);
+    if (taken === FAILED) return;
+    this.#deliver(taken);
+    if (taken >= QUEUE_CAPACITY && this.#held.length > 0) this.#runLater();
   }
 
   /** The socket took bytes: the peer may send as many again. */

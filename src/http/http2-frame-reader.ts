@@ -21,6 +21,7 @@ import {
   getFrameHeader,
 } from './http2-frame.ts';
 import {
+  DATA_OCTETS_PER_FRAME,
   FRAMES_PER_HEADER_BLOCK,
   FRAMES_PER_TURN,
   HEADER_OCTETS_PER_FRAME,
@@ -200,6 +201,7 @@ export class Http2FrameReader {
       const offset = input.start;
       input.consume(count);
       this.#remaining -= count;
+      this.#frames += count / DATA_OCTETS_PER_FRAME;
       this.#sink.onDataChunk(buffer, offset, count);
       return true;
     }

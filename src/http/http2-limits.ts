@@ -35,7 +35,9 @@ export const LINGER_MS = 1000;
 /** Frames of one connection that are handled before others get their turn. */
 export const FRAMES_PER_TURN = 512;
 /** And for how long, in ms, once there are header blocks among them. */
-export const PORTION_MS = 0.25;
+export const PORTION_MS = 0.1;
+/** Octets of DATA that count as one more: all that is handled at once are 64 KiB, and the chunk that goes beyond. */
+export const DATA_OCTETS_PER_FRAME = 128;
 /** What a header block counts as: it may be a request, for which a connection to the application is opened. */
 export const FRAMES_PER_HEADER_BLOCK = 32;
 /** Octets of a header block that count as one more: each may stand for a field. */

@@ -11,7 +11,7 @@ import { FAILED, WOULD_BLOCK } from './tcp-socket.ts';
 
 /** Of each queue, in bytes: four reads of 256 KiB move a MiB (design.md §4), and a send takes as much. */
 export const QUEUE_CAPACITY = 256 * 1024;
-/** A stream that brings as much at once is a long one: it is read in slices, behind what others have to say. */
+/** A stream that moves as much at once is a long one: it is read and sent in slices, behind what others have to say. */
 export const BULK_BYTES = 64 * 1024;
 
 /**
@@ -38,6 +38,10 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   #yielded = false;
   #inputEnded = false;
   #flushQueued = false;
+  /** So much was sent at once that what comes next is long work. */
+  #sendsBulk = false;
+  /** Made when it is first needed: most streams never do. */
+  #longFlush: Task | undefined;
   /** The kernel did not take everything. */
   #blocked = false;
   outputBlockedSinceMs: number | undefined;
@@ -86,7 +90,8 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
   flushSoon(): void {
     if (this.#flushQueued) return;
     this.#flushQueued = true;
-    this.reactor.flushInTurn(this);
+    if (this.#sendsBulk) this.#flushLater();
+    else this.reactor.flushInTurn(this);
   }
 
   pauseInput(): void {
@@ -164,6 +169,7 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     }
     const wasBlocked = this.#blocked;
     const { length } = this.output;
+    this.#sendsBulk = length >= BULK_BYTES;
     const wasFull = length > QUEUE_CAPACITY / 2;
     this.#blocked = !this.drain() || !this.#endIfDue();
     if (!this.#blocked) this.outputBlockedSinceMs = undefined;
@@ -197,6 +203,11 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     if (this.#lane !== undefined) this.#lane.defer(this);
     else if (this.#isBulk) this.reactor.deferLong(this);
     else this.reactor.defer(this);
+  }
+
+  #flushLater(): void {
+    this.#longFlush ??= { run: () => this.flush(), onFailure: (thrown) => this.onFailure(thrown) };
+    this.reactor.deferLong(this.#longFlush);
   }
 
   /** Once, so that one stream cannot starve the rest; what is left is a task. */

@@ -27,7 +27,7 @@ export interface EventHandler {
 }
 
 /** How long work that could take the thread for long goes on before the loop looks who else has something to say, in ms. */
-export const SLICE_MS = 0.25;
+export const SLICE_MS = 0.1;
 
 /** A piece of work put off. */
 export interface Task {

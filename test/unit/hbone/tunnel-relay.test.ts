@@ -5,8 +5,10 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import type { TunnelRelay } from '../../../src/hbone/tunnel-relay.ts';
 import { Http2ErrorCode } from '../../../src/http/http2-error-code.ts';
 import { defaultHttp2Settings } from '../../../src/http/http2-settings.ts';
+import { QUEUE_CAPACITY } from '../../../src/io/buffered-stream.ts';
 import type { Task } from '../../../src/io/reactor.ts';
 import { testReactor, until, within } from '../../support/reactor-harness.ts';
 import { TunnelPair, type TunnelPairOptions } from '../../support/tunnel-pair.ts';
@@ -288,6 +290,36 @@ describe('a reader that does not read', () => {
     first.end();
     stuck!.resume();
     assert.equal(sha256(await received), sha256(body));
+    stuck!.end();
+    await until(() => pair.isQuiet);
+  });
+
+  test('takes what was held for it in portions, between which the loop turns', async () => {
+    let stuck: net.Socket | undefined;
+    const pair = await serve((socket) => {
+      stuck = socket.pause();
+    });
+    const socket = connect(pair);
+    const body = randomBytes(12_000_000);
+    socket.write(body);
+    const inbound = (): TunnelRelay | undefined => pair.relays.find((relay) => relay.held > 0);
+    await until(() => (inbound()?.held ?? 0) > 3 * QUEUE_CAPACITY);
+    const relay = inbound()!;
+    const portions: number[] = [];
+    let before = relay.received;
+    const look: Task = {
+      run() {
+        portions.push(relay.received - before);
+        before = relay.received;
+        if (relay.received < body.length) reactor.defer(look);
+      },
+    };
+    reactor.defer(look);
+    const received = readAll(stuck!);
+    socket.end();
+    stuck!.resume();
+    assert.equal(sha256(await received), sha256(body));
+    assert.ok(Math.max(...portions) <= 2 * QUEUE_CAPACITY, `${Math.max(...portions)} bytes`);
     stuck!.end();
     await until(() => pair.isQuiet);
   });

@@ -139,6 +139,27 @@ test('a DATA frame larger than the input queue is delivered in pieces', () => {
   ]);
 });
 
+test('64 KiB of DATA end the portion, in frames of any size', () => {
+  for (const size of [1000, 16_384, MAX_FRAME]) {
+    const recorder = new FrameRecorder();
+    const reader = new Http2FrameReader(recorder, {
+      expectPreface: true,
+      maxFrameSize: MAX_FRAME,
+      maxHeaderBlock: 4000,
+    });
+    const input = new ByteQueue(256 * 1024);
+    const frames = Array.from({ length: Math.ceil(150_000 / size) }, () => data(1, Buffer.alloc(size)));
+    input.append(Buffer.concat([PREFACE, settings(), ...frames]));
+    const left: number[] = [input.length];
+    while (!reader.read(input)) left.push(input.length);
+    const portions = left.slice(1).map((length, i) => left[i]! - length);
+    assert.equal(portions.length, 2, `of ${size}`);
+    for (const portion of portions)
+      assert.ok(portion <= 65_536 + MAX_FRAME && portion > 57_000, `${portion}`);
+    assert.equal(recorder.events.length, frames.length + 1);
+  }
+});
+
 const { protocolError, frameSizeError } = Http2ErrorCode;
 const wrongFrames: readonly (readonly [what: string, bytes: Uint8Array, outcome: string])[] = [
   ['DATA on stream 0', data(0, 'x'), `violation ${protocolError}`],

@@ -5,8 +5,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import type { AmbitError } from '../../../src/base/errors.ts';
 import type { SocketAddress } from '../../../src/base/ip.ts';
+import { BULK_BYTES } from '../../../src/io/buffered-stream.ts';
 import { Lane } from '../../../src/io/lane.ts';
 import { PlainStream } from '../../../src/io/plain-stream.ts';
+import { SLICE_MS, type Task } from '../../../src/io/reactor.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
 import { address, testReactor, until } from '../../support/reactor-harness.ts';
@@ -132,6 +134,35 @@ test('bytes that came before the stream was made are delivered', async () => {
   await until(() => far.text === 'waiting');
   far.stream.close();
   await until(() => near.inputEnded);
+  near.stream.close();
+});
+
+/** Long work that leaves nothing of a turn's slice. */
+const toil: Task = {
+  run() {
+    const endMs = performance.now() + 2 * SLICE_MS;
+    while (performance.now() < endMs);
+  },
+};
+
+test('behind much output the next comes with long work, and soon again when that was little', async () => {
+  const { near } = await pair();
+  const { output } = near.stream;
+  output.append(Buffer.alloc(BULK_BYTES));
+  near.stream.flushSoon();
+  await until(() => output.length === 0);
+  const left = ['behind long work', 'before it'].map((text) => {
+    reactor.deferLong(toil);
+    near.send(text);
+    reactor.turn(0);
+    const { length } = output;
+    reactor.turn(0);
+    return [length, output.length];
+  });
+  assert.deepEqual(left, [
+    ['behind long work'.length, 0],
+    [0, 0],
+  ]);
   near.stream.close();
 });
 
