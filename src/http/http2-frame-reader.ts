@@ -87,12 +87,15 @@ export class Http2FrameReader {
 
   /**
    * Consumes what is complete; DATA and header fragments are consumed as they come. False when FRAMES_PER_TURN or
-   * PORTION_MS were reached: then there may be more.
+   * PORTION_MS were reached and some input is left: nobody comes back for an empty queue, and the end of a frame that is
+   * told by itself must not wait there.
    */
   read(input: ByteQueue): boolean {
     this.#frames = 0;
     this.#portionEndMs = 0;
-    while (!this.#stopped && this.#advance(input)) if (this.#frames >= FRAMES_PER_TURN) return this.#stopped;
+    while (!this.#stopped && this.#advance(input)) {
+      if (this.#frames >= FRAMES_PER_TURN && input.length > 0) return this.#stopped;
+    }
     return true;
   }
 

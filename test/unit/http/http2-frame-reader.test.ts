@@ -44,7 +44,7 @@ function read(bytes: Uint8Array, cuts: readonly number[] = []): string[] {
     input.append(bytes.subarray(at, to));
     at = to;
     // A portion may end early where the machine is slow.
-    while (!reader.read(input));
+    while (!reader.read(input)) assert.ok(input.length > 0, 'nobody comes back for an empty queue');
     input.settle();
   }
   return recorder.events;
@@ -139,6 +139,25 @@ test('a DATA frame larger than the input queue is delivered in pieces', () => {
   ]);
 });
 
+test('an end of stream at the very end of a portion is told when nothing comes behind it', () => {
+  const [full, small] = [Buffer.alloc(16_384), Array.from({ length: FRAMES_PER_TURN - 2 }, () => ping())];
+  for (const frames of [
+    [...Array(3).fill(data(1, full)), data(1, full, true)],
+    [...small, data(1, '', true)],
+  ]) {
+    const recorder = new FrameRecorder();
+    const reader = new Http2FrameReader(recorder, {
+      expectPreface: true,
+      maxFrameSize: MAX_FRAME,
+      maxHeaderBlock: 4000,
+    });
+    const input = new ByteQueue(128 * 1024);
+    input.append(Buffer.concat([PREFACE, settings(), ...frames]));
+    assert.equal(reader.read(input), true);
+    assert.match(recorder.events.at(-1)!, /^data 1 \d+ \d+ true/);
+  }
+});
+
 test('64 KiB of DATA end the portion, in frames of any size', () => {
   for (const size of [1000, 16_384, MAX_FRAME]) {
     const recorder = new FrameRecorder();
@@ -150,12 +169,15 @@ test('64 KiB of DATA end the portion, in frames of any size', () => {
     const input = new ByteQueue(256 * 1024);
     const frames = Array.from({ length: Math.ceil(150_000 / size) }, () => data(1, Buffer.alloc(size)));
     input.append(Buffer.concat([PREFACE, settings(), ...frames]));
-    const left: number[] = [input.length];
-    while (!reader.read(input)) left.push(input.length);
-    const portions = left.slice(1).map((length, i) => left[i]! - length);
-    assert.equal(portions.length, 2, `of ${size}`);
-    for (const portion of portions)
-      assert.ok(portion <= 65_536 + MAX_FRAME && portion > 57_000, `${portion}`);
+    const portions: number[] = [];
+    for (let isLast = false; !isLast; ) {
+      const before = input.length;
+      isLast = reader.read(input);
+      portions.push(before - input.length);
+    }
+    assert.ok(portions.length > 1, `all at once of ${size}`);
+    assert.ok(Math.max(...portions) <= 65_536 + MAX_FRAME, `${portions}`);
+    assert.ok(Math.min(...portions.slice(0, -1)) > 57_000, `${portions}`);
     assert.equal(recorder.events.length, frames.length + 1);
   }
 });
