@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import type { SocketAddress } from '../../src/base/ip.ts';
 import { parseSocketAddress } from '../../src/base/ip.ts';
-import { Reactor } from '../../src/io/reactor.ts';
+import { Reactor, SLICE_MS } from '../../src/io/reactor.ts';
 
 /** Long enough for the slowest machine; a test that waits this long has failed. */
 const DEADLINE_MS = 20_000;
@@ -45,4 +45,10 @@ export function within<T>(promise: Promise<T>): Promise<T> {
     const timer = setTimeout(() => reject(new Error(`nothing came within ${DEADLINE_MS} ms`)), DEADLINE_MS);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+/** Long work that leaves nothing of a turn's slice. */
+export function useUpSlice(): void {
+  const endMs = performance.now() + 2 * SLICE_MS;
+  while (performance.now() < endMs);
 }

@@ -28,13 +28,17 @@ import {
 
 const MAX_FRAME = 20_000;
 
-function read(bytes: Uint8Array, cuts: readonly number[] = []): string[] {
-  const recorder = new FrameRecorder();
-  const reader = new Http2FrameReader(recorder, {
+function readerInto(recorder: FrameRecorder): Http2FrameReader {
+  return new Http2FrameReader(recorder, {
     expectPreface: true,
     maxFrameSize: MAX_FRAME,
     maxHeaderBlock: 4000,
   });
+}
+
+function read(bytes: Uint8Array, cuts: readonly number[] = []): string[] {
+  const recorder = new FrameRecorder();
+  const reader = readerInto(recorder);
   const input = new ByteQueue(64 * 1024);
   let at = 0;
   for (const cut of [...cuts, bytes.length]) {
@@ -146,11 +150,7 @@ test('an end of stream at the very end of a portion is told when nothing comes b
     [...small, data(1, '', true)],
   ]) {
     const recorder = new FrameRecorder();
-    const reader = new Http2FrameReader(recorder, {
-      expectPreface: true,
-      maxFrameSize: MAX_FRAME,
-      maxHeaderBlock: 4000,
-    });
+    const reader = readerInto(recorder);
     const input = new ByteQueue(128 * 1024);
     input.append(Buffer.concat([PREFACE, settings(), ...frames]));
     assert.equal(reader.read(input), true);
@@ -161,11 +161,7 @@ test('an end of stream at the very end of a portion is told when nothing comes b
 test('64 KiB of DATA end the portion, in frames of any size', () => {
   for (const size of [1000, 16_384, MAX_FRAME]) {
     const recorder = new FrameRecorder();
-    const reader = new Http2FrameReader(recorder, {
-      expectPreface: true,
-      maxFrameSize: MAX_FRAME,
-      maxHeaderBlock: 4000,
-    });
+    const reader = readerInto(recorder);
     const input = new ByteQueue(256 * 1024);
     const frames = Array.from({ length: Math.ceil(150_000 / size) }, () => data(1, Buffer.alloc(size)));
     input.append(Buffer.concat([PREFACE, settings(), ...frames]));
@@ -261,11 +257,7 @@ for (const [what, frames, expected] of [
 ] as const) {
   test(`a burst of ${what} is read in portions, so that other connections get their turn`, () => {
     const recorder = new FrameRecorder();
-    const reader = new Http2FrameReader(recorder, {
-      expectPreface: true,
-      maxFrameSize: MAX_FRAME,
-      maxHeaderBlock: 4000,
-    });
+    const reader = readerInto(recorder);
     const count = Math.ceil(expected * 3.5);
     const input = new ByteQueue(65_536);
     input.append(Buffer.concat([PREFACE, settings(), ...Array.from({ length: count }, () => frames)]));
@@ -296,11 +288,7 @@ class SlowRecorder extends FrameRecorder {
 
 test('a request that takes long ends the portion, but not before the reset behind it', () => {
   const recorder = new SlowRecorder();
-  const reader = new Http2FrameReader(recorder, {
-    expectPreface: true,
-    maxFrameSize: MAX_FRAME,
-    maxHeaderBlock: 4000,
-  });
+  const reader = readerInto(recorder);
   const requests = [1, 3, 5].flatMap((id) => [
     frame(FrameType.headers, FrameFlag.endHeaders, id),
     rstStream(id, 8),

@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Lane, SLICES_PER_SHARE } from '../../../src/io/lane.ts';
-import { SLICE_MS } from '../../../src/io/reactor.ts';
 import { manualReactor } from '../../support/http2-peer.ts';
-
-/** Keeps the thread for longer than a slice. */
-function toil(): void {
-  const endMs = performance.now() + 2 * SLICE_MS;
-  while (performance.now() < endMs);
-}
+import { useUpSlice } from '../../support/reactor-harness.ts';
 
 test('the tasks of a lane run in their order, in one turn as long as they are quick', () => {
   const reactor = manualReactor();
@@ -29,7 +23,7 @@ test('a lane that has used up its slice goes on later, and other work is not beh
   for (const name of ['a', 'b', 'c']) {
     busy.defer({
       run() {
-        toil();
+        useUpSlice();
         done.push(name);
       },
     });
@@ -61,16 +55,16 @@ test('a lane says when it has kept others waiting for long, and not when its wor
   const reactor = manualReactor();
   let usedUp = 0;
   const lane = new Lane(reactor, () => usedUp++);
-  const toilTimes = (times: number) => {
-    for (let i = 0; i < times; i++) lane.defer({ run: toil });
+  const useUpSliceTimes = (times: number) => {
+    for (let i = 0; i < times; i++) lane.defer({ run: useUpSlice });
   };
   for (let again = 0; again < 3; again++) {
     // The last task of a lane leaves nothing behind it, so that many use up one slice less.
-    toilTimes(SLICES_PER_SHARE);
+    useUpSliceTimes(SLICES_PER_SHARE);
     for (let turn = 0; turn < SLICES_PER_SHARE; turn++) reactor.turn(0);
   }
   assert.equal(usedUp, 0);
-  toilTimes(SLICES_PER_SHARE + 1);
+  useUpSliceTimes(SLICES_PER_SHARE + 1);
   for (let turn = 0; turn <= SLICES_PER_SHARE; turn++) reactor.turn(0);
   assert.equal(usedUp, 1);
 });

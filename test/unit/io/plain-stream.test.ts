@@ -8,10 +8,9 @@ import type { SocketAddress } from '../../../src/base/ip.ts';
 import { BULK_BYTES } from '../../../src/io/buffered-stream.ts';
 import { Lane } from '../../../src/io/lane.ts';
 import { PlainStream } from '../../../src/io/plain-stream.ts';
-import { SLICE_MS, type Task } from '../../../src/io/reactor.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
-import { address, testReactor, until } from '../../support/reactor-harness.ts';
+import { address, testReactor, until, useUpSlice } from '../../support/reactor-harness.ts';
 import { StreamRecorder } from '../../support/stream-recorder.ts';
 
 const reactor = testReactor();
@@ -137,14 +136,6 @@ test('bytes that came before the stream was made are delivered', async () => {
   near.stream.close();
 });
 
-/** Long work that leaves nothing of a turn's slice. */
-const toil: Task = {
-  run() {
-    const endMs = performance.now() + 2 * SLICE_MS;
-    while (performance.now() < endMs);
-  },
-};
-
 test('behind much output the next comes with long work, and soon again when that was little', async () => {
   const { near } = await pair();
   const { output } = near.stream;
@@ -152,7 +143,7 @@ test('behind much output the next comes with long work, and soon again when that
   near.stream.flushSoon();
   await until(() => output.length === 0);
   const left = ['behind long work', 'before it'].map((text) => {
-    reactor.deferLong(toil);
+    reactor.deferLong({ run: useUpSlice });
     near.send(text);
     reactor.turn(0);
     const { length } = output;
