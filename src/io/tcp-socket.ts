@@ -9,6 +9,7 @@ import type { NativeBuffer } from '../sys/native-buffer.ts';
 import type { NetworkNamespace } from '../sys/network-namespace.ts';
 import { UNKNOWN_ADDRESS } from '../sys/socket-address.ts';
 import * as sockets from '../sys/sockets.ts';
+import type { SourcePorts } from '../sys/source-ports.ts';
 import { applyTcpOptions, bindWithoutPort, type KeepAlive } from '../sys/tcp-options.ts';
 import { connectError, connectionError, sourcePortsExhausted } from './connection-errors.ts';
 import { ioErrors } from './errors.ts';
@@ -41,6 +42,8 @@ export interface SocketOptions {
   readonly transparent?: boolean | undefined;
   /** Source address; port 0 lets the kernel choose one for this very destination. */
   readonly bindTo?: SocketAddress | undefined;
+  /** Of the namespace, for whoever connects often; the kernel looks among all of them when left out. */
+  readonly sourcePorts?: SourcePorts | undefined;
   readonly keepAlive?: KeepAlive | false | undefined;
   /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. */
   readonly userTimeoutMs?: number | undefined;
@@ -316,10 +319,20 @@ function dialHere(remote: SocketAddress, options: SocketOptions): number {
   if (fd < 0) return fd;
   let result = applyTcpOptions(fd, family, options);
   if (result === 0 && options.bindTo !== undefined) result = bindSource(fd, options.bindTo, family);
-  if (result === 0) result = sockets.connectSocket(fd, remote, family);
+  if (result === 0) result = connectFrom(fd, remote, family, options.sourcePorts);
   if (result === 0 || result === -ERRNO.EINPROGRESS) return fd;
   sockets.closeDescriptor(fd);
   return result;
+}
+
+function connectFrom(
+  fd: number,
+  remote: SocketAddress,
+  family: IpFamily,
+  ports: SourcePorts | undefined,
+): number {
+  const connectNow = () => sockets.connectSocket(fd, remote, family);
+  return ports === undefined ? connectNow() : ports.connect(fd, connectNow);
 }
 
 function bindSource(fd: number, source: SocketAddress, family: IpFamily): number {

@@ -34,6 +34,7 @@ export const TCP_KEEPCNT = 6;
 export const TCP_USER_TIMEOUT = 18;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
+export const IP_LOCAL_PORT_RANGE = 51;
 export const IPV6_V6ONLY = 26;
 export const IPV6_TRANSPARENT = 75;
 /** netfilter: the destination before REDIRECT or DNAT; the same number at SOL_IP and at SOL_IPV6. */

@@ -13,6 +13,7 @@ import { errnoName } from '../../sys/errno.ts';
 import { enlargeLoopbackPackets } from '../../sys/loopback-device.ts';
 import { NetworkNamespace } from '../../sys/network-namespace.ts';
 import { countListeners } from '../../sys/reuse-port.ts';
+import { SourcePorts } from '../../sys/source-ports.ts';
 import { logger } from '../../telemetry/log.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { DnsProxy, LOOPBACK_V4, LOOPBACK_V6 } from '../dns/dns-proxy.ts';
@@ -51,6 +52,7 @@ export class PodProxy implements ServedPod {
   readonly workloadUid: string;
   readonly #tunnels: TunnelDialer;
   readonly #namespace: NetworkNamespace;
+  readonly #sourcePorts = new SourcePorts();
   readonly #isSelf: boolean;
   readonly #tcp: ReturnType<typeof tcpOptions>;
   readonly #inbound: InboundTunnels;
@@ -309,6 +311,7 @@ export class PodProxy implements ServedPod {
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       transparent: source !== undefined,
       bindTo: source,
+      sourcePorts: this.#sourcePorts,
     };
   }
 
