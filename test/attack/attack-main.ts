@@ -1,6 +1,7 @@
 /** `make attack`: runs the drills one after the other, prints what each has come to, and fails if one was not withstood. */
 
 import { parseArgs } from 'node:util';
+import { allowCubic, CONGESTION_CONTROL } from '../bench/dataplane/network-tuning.ts';
 import { runInOwnNamespaces } from '../support/own-namespaces.ts';
 import { AttackWorld } from './attack-world.ts';
 import { type Drill, type DrillResult, runDrill } from './drill.ts';
@@ -16,7 +17,8 @@ Attacks a node proxy in network namespaces of its own. Exit code 1 if a drill wa
 `;
 
 async function runAll(drills: readonly Drill[]): Promise<DrillResult[]> {
-  const world = await AttackWorld.start();
+  using _allowed = allowCubic();
+  const world = await AttackWorld.start(CONGESTION_CONTROL);
   if (!world.setPrecedence()) process.stderr.write(NO_PRECEDENCE);
   const results: DrillResult[] = [];
   try {

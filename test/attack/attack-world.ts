@@ -5,6 +5,7 @@ import { type CertificateAuthority, type Leaf, makeLeaf, makeRoot } from '../sup
 import type { Target } from '../support/hostile-peer.ts';
 import { serviceOf, workloadOf } from '../support/mesh-node.ts';
 import { type LivePod, MeshPods } from '../support/mesh-pods.ts';
+import { sh } from '../support/pod-namespace.ts';
 import { NodeProcess } from './node-process.ts';
 import { Pacer } from './pacer.ts';
 import { goFirst, goFirstAsNode, standBack } from './precedence.ts';
@@ -60,8 +61,11 @@ export class AttackWorld {
     this.#elsewhere = [...elsewhere, parts.pacer];
   }
 
-  /** Resolves when the neighbour is being called. */
-  static async start(): Promise<AttackWorld> {
+  /**
+   * Resolves when the neighbour is being called.
+   * @param congestionControl of all connections; the machine's when left out
+   */
+  static async start(congestionControl?: string): Promise<AttackWorld> {
     const authority = makeRoot('mesh root');
     const pods = new MeshPods();
     const client = pods.make('client', 1);
@@ -72,6 +76,7 @@ export class AttackWorld {
     };
     pods.attachSelf(9, MORE_ADDRESSES);
     const attacked = Object.values(scene);
+    if (congestionControl !== undefined) setCongestionControl(congestionControl, [client, ...attacked]);
     await pods.redirect(client, ...attacked);
     const workloads = [client, ...attacked].map((pod) => workloadOf(pod));
     const plan = {
@@ -105,4 +110,11 @@ export class AttackWorld {
   close(): void {
     for (const one of [this.node, this.#victimApp, ...this.#elsewhere]) one.kill();
   }
+}
+
+/** In these pods, and where this process is. */
+function setCongestionControl(name: string, pods: readonly LivePod[]): void {
+  const command = `sysctl -q -w net.ipv4.tcp_congestion_control=${name}`;
+  sh(command);
+  for (const { netns } of pods) netns.run(command);
 }

@@ -5,8 +5,8 @@ import { runCommand } from '../../../src/sandbox/host/run-command.ts';
 import type { SandboxSession } from '../../support/sandbox-session.ts';
 
 const ALLOWED = '/proc/sys/net/ipv4/tcp_allowed_congestion_control';
-/** BBR, the default of some machines, halves every figure over a veth. */
-const CONGESTION_CONTROL = 'cubic';
+/** Linux's own default. BBR, that of some machines, halves every figure over a veth, and its timers keep the cores busy. */
+export const CONGESTION_CONTROL = 'cubic';
 /** Ports enough for connections that are used once, given back after a second instead of a minute. */
 const SYSCTLS = [
   `net.ipv4.tcp_congestion_control=${CONGESTION_CONTROL}`,
