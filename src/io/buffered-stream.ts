@@ -179,12 +179,17 @@ export abstract class BufferedStream implements ByteStream, TcpSocketHandler, Ta
     if (this.#open && (wasBlocked || wasFull)) this.handler.onOutputSpace();
   }
 
-  /** The stream is usable from now on. */
+  /** Calls {@link proceed} again, in a task of its own: what it takes to open is too much for one. */
+  protected proceedLater(): void {
+    this.#queueRead();
+  }
+
+  /** The stream is usable from now on. What has come already is read in a task of its own. */
   protected opened(): void {
     this.#open = true;
     this.handler.onOpen();
     if (this.output.length > 0 || this.#outputState === 'ending') this.flushSoon();
-    this.#readSome();
+    this.#queueRead();
   }
 
   #goOn(): void {

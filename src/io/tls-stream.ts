@@ -29,6 +29,8 @@ export class TlsStream extends BufferedStream {
   /** After the handshake, unless OpenSSL goes on with it. */
   #records: TlsRecords | undefined;
   #handshakeTimer: Timer | undefined;
+  /** What follows from it has not been done yet, unless the stream is secured too. */
+  #handshakeDone = false;
   #secured = false;
   /** Whether a read may give something, from OpenSSL's buffer or from the socket. */
   #readable = true;
@@ -97,12 +99,18 @@ export class TlsStream extends BufferedStream {
   protected proceed(): void {
     const session = this.#session;
     if (session === undefined || this.#secured) return;
+    if (this.#handshakeDone) return this.#secure(session);
     const result = session.handshake();
     if (result === TLS_FAILED || result === TLS_END) return this.#fail();
     this.#sendAll();
     if (this.closed || result === TLS_WAIT) return;
-    this.#secured = true;
+    this.#handshakeDone = true;
     this.#handshakeTimer?.cancel();
+    this.proceedLater();
+  }
+
+  #secure(session: TlsSession): void {
+    this.#secured = true;
     const ciphers = session.takeCiphers();
     if (ciphers !== undefined) this.#records = new TlsRecords(ciphers, this.#context.role);
     this.opened();

@@ -265,4 +265,6 @@ setLogSink((text) => say({ kind: 'log', text }));
 if (boot.config.logLevel !== undefined) setLogLevels(boot.config.logLevel);
 // This thread never ends in good order, which is when it would be written.
 flushCompileCache();
-new ReactorThread(boot).run();
+const thread = new ReactorThread(boot);
+// Not from here: V8 would visit the handles of all that was loaded in each collection, for as long as the module is evaluated.
+setImmediate(() => thread.run());

@@ -12,6 +12,7 @@ import { after, test } from 'node:test';
 import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { AmbitError } from '../../../src/base/errors.ts';
 import type { SocketAddress } from '../../../src/base/ip.ts';
+import { Lane } from '../../../src/io/lane.ts';
 import { TcpListener } from '../../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../../src/io/tcp-socket.ts';
 import { TlsStream } from '../../../src/io/tls-stream.ts';
@@ -114,6 +115,34 @@ test('both sides learn the verified chain of the other, leaf first and root last
   near.stream.close();
   far.stream.close();
   assert.deepEqual(near.stream.peerCertificateChain(), []);
+});
+
+test('the end of a handshake, the opening and the first read are tasks, between which others have their turn', async () => {
+  const steps: string[] = [];
+  const lane = new Lane(reactor, () => {});
+  const listener = TcpListener.listen(reactor, address('127.0.0.1:0'), {}, (socket) => {
+    const recorder = new StreamRecorder<TlsStream>();
+    const stream = TlsStream.server(socket, serverContext, recorder, lane);
+    recorder.stream = stream;
+    recorder.onOpened = () => steps.push('open');
+    recorder.onBytes = () => steps.push('input');
+    const run = stream.run.bind(stream);
+    stream.run = () => {
+      const before = stream.peerCertificateChain().length;
+      run();
+      if (stream.peerCertificateChain().length > before) steps.push('verified');
+      steps.push('end of task');
+    };
+  });
+  after(() => listener.close());
+  const near = dial(listener.localAddress, clientContext);
+  // Arrives with the last words of the handshake.
+  near.onOpened = () => near.send('hello');
+  await until(() => steps.includes('input'));
+  const verifiedAt = steps.indexOf('verified');
+  const expected = ['verified', 'end of task', 'open', 'end of task', 'input'];
+  assert.deepEqual(steps.slice(verifiedAt, verifiedAt + 5), expected);
+  near.stream.close();
 });
 
 test('both ends close after each has announced its end, without an error', async () => {
