@@ -3,9 +3,9 @@
 export interface BenchPlan {
   /** Of every measure with peers, who take turns. */
   readonly rounds: number;
-  /** Before a measure's first round, of each peer: a proxy runs for weeks, and V8 has compiled what is hot after 5 s. */
+  /** In rounds that nobody looks at, of each peer: a proxy runs for weeks, and V8 has compiled what is hot after 5 s. */
   readonly breakInMs: number;
-  /** Before each further round. */
+  /** In each round. */
   readonly warmupMs: number;
   readonly durationMs: number;
   readonly idleConnections: number;
