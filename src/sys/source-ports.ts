@@ -31,6 +31,7 @@ export class SourcePorts {
    */
   connect(fd: number, connectNow: () => number): number {
     this.#range ??= localPortRange();
+    if (this.#range === undefined) return connectNow();
     const blocks = blocksOf(this.#range);
     const chosen = Math.floor(Math.random() * blocks);
     let result = -ERRNO.EADDRNOTAVAIL;
@@ -55,8 +56,12 @@ function lookWithin(fd: number, { low, high }: PortRange, block: number): boolea
   return setOption(fd, k.SOL_IP, k.IP_LOCAL_PORT_RANGE, (last << 16) | first) === 0;
 }
 
-/** The kernel keeps the lower end below the upper one. */
-function localPortRange(): PortRange {
-  const [low, high] = readFileSync(RANGE_FILE, 'latin1').split(/\s+/).map(Number);
-  return { low: low!, high: high! };
+/** The lower end lies below the upper one; undefined where neither can be read, for want of a descriptor say. */
+function localPortRange(): PortRange | undefined {
+  try {
+    const [low, high] = readFileSync(RANGE_FILE, 'latin1').split(/\s+/).map(Number);
+    return { low: low!, high: high! };
+  } catch {
+    return undefined;
+  }
 }

@@ -1,16 +1,18 @@
 /** Where a namespace that is left with few source ports finds one, and how far it looks. */
 
 import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
 import { release } from 'node:os';
 import { after, before, beforeEach, test } from 'node:test';
 import { TcpListener } from '../../src/io/tcp-listener.ts';
 import { TcpSocket } from '../../src/io/tcp-socket.ts';
 import { IP_LOCAL_PORT_RANGE, SOL_IP } from '../../src/sys/layouts.ts';
-import { getOption } from '../../src/sys/sockets.ts';
+import { closeDescriptor, getOption, openSocket } from '../../src/sys/sockets.ts';
 import { MAX_SEARCHES, PORTS_PER_SEARCH, SourcePorts } from '../../src/sys/source-ports.ts';
 import { inOwnNamespaces } from '../support/own-namespaces.ts';
 import { PodNamespace } from '../support/pod-namespace.ts';
 import { address, testReactor, until } from '../support/reactor-harness.ts';
+import { withoutDescriptors } from '../support/without-descriptors.ts';
 
 /** A range that is searched as a whole by one connection. */
 const LOW = 40_000;
@@ -99,5 +101,15 @@ inOwnNamespaces(import.meta.filename, () => {
     set({ low: HIGH + 1, high: HIGH + 2, reserved: `${LOW}-${HIGH}` });
     const found = await connect();
     assert.ok(typeof found === 'object' && found.port > HIGH, JSON.stringify(found));
+  });
+
+  test('a connection looks everywhere where the range cannot be read', async () => {
+    const fd = openSocket(4, 'stream');
+    after(() => closeDescriptor(fd));
+    const range = await withoutDescriptors(async () => {
+      assert.throws(() => openSync('/dev/null', 'r'), { code: 'EMFILE' });
+      return new SourcePorts().connect(fd, () => getOption(fd, SOL_IP, IP_LOCAL_PORT_RANGE));
+    });
+    assert.ok(range <= 0, `${range}`);
   });
 });
