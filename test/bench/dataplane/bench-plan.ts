@@ -22,10 +22,10 @@ export const FULL_PLAN: BenchPlan = {
   idleConnections: 1000,
   crowd: { pods: 98, workloads: 10_000 },
 };
-/** About a minute. */
+/** A minute and a half. */
 export const QUICK_PLAN: BenchPlan = {
   rounds: 3,
-  breakInMs: 500,
+  breakInMs: 250,
   warmupMs: 80,
   durationMs: 200,
   idleConnections: 1000,
